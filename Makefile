@@ -1,0 +1,55 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+# Paths are relative to this directory, which may hold spaces; nothing outside it is changed.
+
+# The Python of the virtual environment if it stands, else the first on the PATH that is new enough.
+PYTHON ?= $(shell for p in .venv/bin/python python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && exit; done; echo python3)
+BIN := .venv/bin
+# What is checked as CPython code, and what must run on a node.
+PACKAGES := zaehlwerk_protocol zaehlwerk_bridge zaehlwerk_tools setup
+NODE := firmware protocol/zaehlwerk_protocol tools/zaehlwerk_tools/simulator/board_files
+# More words for the program or for pytest: make demo ARGS=--json, make tests ARGS="-k ledger"
+ARGS ?=
+
+.PHONY: help setup demo test tests lint format lock upgrade clean
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup: ## prepare .venv and .runtime; does nothing if they are up to date
+	@"$(PYTHON)" -m setup
+
+demo: setup ## a real day of a real city, counted and published
+	@$(BIN)/zaehlwerk demo $(ARGS)
+
+test: lint tests ## everything that must hold: lint and the tests of all rooms
+
+tests: setup ## the tests alone
+	@echo "tests: pytest"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+
+lint: setup ## style, format, types; every file of the node compiles
+	@echo "lint: ruff"
+	@$(BIN)/ruff check --quiet --output-format concise .
+	@$(BIN)/ruff format --check --quiet . || { echo "lint: not formatted as agreed, run \`make format\`"; exit 1; }
+	@echo "lint: mypy (CPython)"
+	@$(BIN)/mypy --no-error-summary $(PACKAGES:%=-p %)
+	@echo "lint: mypy (MicroPython)"
+	@cd firmware && ../$(BIN)/mypy --no-error-summary --config-file mypy.ini .
+	@printf 'lint: mpy-cross: ' && $(BIN)/python -m setup.mpy $(NODE)
+
+format: setup ## format all code and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+lock: ## resolve the dependencies into requirements.lock, keeping versions
+	@"$(PYTHON)" -m setup --lock
+
+upgrade: ## the same with the newest versions
+	@"$(PYTHON)" -m setup --lock --upgrade
+
+clean: ## remove all that was made here
+	rm -rf .venv .runtime .hypothesis uv.lock
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

