@@ -1,0 +1,190 @@
+"""The node: its parts, made from settings and a board, and put together."""
+
+import asyncio
+
+import machine
+
+from app import state, supervisor
+from app.clock import Clock
+from app.intervals import Intervals
+from app.recorder import Recorder
+from app.ring import Ring
+from app.uplinks import Uplinks
+from app.uptime import Uptime
+from counting.inputs import Inputs
+from lorawan import eu868
+from lorawan.device import Device
+from lorawan.mac import Identity, Mac
+from lorawan.records import Files
+from lorawan.store import Store
+
+# Records that stay in RAM: more than a count frame can hold of history.
+_RECENT = 16
+
+
+class Node:
+    """Everything the tasks share.
+
+    board is a module of boards/; random(n) gives 0..n-1, entropy(n) n random bytes. Counting begins in `start`,
+    before anything that can take long or fail.
+    """
+
+    def __init__(self, settings, trouble, board, random, entropy):
+        self.settings = settings
+        self.random = random
+        self._entropy = entropy
+        self._board = board
+        self._trouble = trouble
+        self.uptime = Uptime()
+        self.inputs = Inputs(settings["channels"], board.PCNT_UNITS)
+        self.inputs.start()
+        self.started_at = self.uptime()
+        self.quiet = asyncio.Lock()
+        self.time_news = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.closed_at = 0
+        self.joined_at = None
+        self.jumped = False
+        self.crash_unsaved = False
+        self.channel_map = settings["channel_map"]
+        self.offset_ms = settings["offset_ms"]
+        self.reset_cause = machine.reset_cause()
+        self.files = Files("state")
+        self.boots, self.crash = state.count_boot(self.files)
+        self.ring = Ring(Files("state/ring"), _RECENT)
+        self.epoch = state.Epoch(self.files)
+        self.clock = Clock(settings["interval_s"] * 500)
+        self._restore()
+        self.device = None
+
+    def _restore(self):
+        """Totals and the open interval of before the start, or a new epoch."""
+        epoch, settings = self.epoch, self.settings
+        layout = settings["layout"]
+        self.intervals = self._intervals(len(settings["channels"]), settings["interval_s"])
+        totals = state.load_totals(self.files)
+        if (
+            totals is not None
+            and epoch.found
+            and totals.generation == epoch.generation
+            and epoch.layout == layout
+        ):
+            totals.fill(self.intervals)
+            state.catch_up(self.intervals, self.ring)
+        else:
+            self._begin_epoch(layout, totals)
+        self.intervals.begin(self.started_at)
+        state.save_totals(self.files, self.intervals)
+
+    def _intervals(self, channels, interval_s):
+        return Intervals(channels, interval_s, self.epoch.generation, self._store_record, self._new_epoch)
+
+    def _begin_epoch(self, layout, totals):
+        """Totals are lost, or channels or interval changed: then the old epoch's open interval is closed as it was."""
+        epoch = self.epoch
+        farewell, unsynced_index = None, 0
+        if totals is not None and epoch.found and totals.generation == epoch.generation:
+            old = self._intervals(totals.channels, totals.interval_s)
+            totals.fill(old)
+            state.catch_up(old, self.ring)
+            farewell, unsynced_index = old.close_for_good(), old.unsynced_index
+        elif totals is not None:
+            unsynced_index = totals.unsynced_index
+        for record in self.ring.recent:
+            if not epoch.found:
+                epoch.generation = record.generation
+            if record.unsynced:
+                unsynced_index = max(unsynced_index, record.index + 1)
+        epoch.layout = layout
+        epoch.unsynced_done = unsynced_index
+        self._new_epoch(farewell)
+        self.intervals = self._intervals(len(self.settings["channels"]), self.settings["interval_s"])
+        self.intervals.unsynced_index = unsynced_index
+
+    def _new_epoch(self, last_slot):
+        """Totals start again at 0 under a new random number; the new generation. last_slot: of the old epoch."""
+        number = int.from_bytes(self._entropy(4), "little")
+        self.epoch.renew(number, self.epoch.layout, last_slot)
+        return self.epoch.generation
+
+    def _store_record(self, record):
+        self.ring.append(record)
+        self.closed_at = self.uptime()
+        self.closed.set()
+
+    def make_device(self):
+        """The LoRaWAN device; its own step, because the node counts even when this fails."""
+        settings = self.settings
+        join_eui, dev_eui, app_key = (
+            bytes.fromhex(settings[name]) for name in ("join_eui", "dev_eui", "app_key")
+        )
+        store = Store(self.files, eu868, join_eui + dev_eui)
+        mac = Mac(
+            eu868,
+            store,
+            Identity(join_eui, dev_eui, app_key),
+            self.random,
+            self.uptime(),
+            self._battery_level,
+            settings["antenna_gain_db"],
+            settings["rx_error_ms"],
+        )
+        self.device = Device(mac, self._board.radio(), self.quiet, self.uptime, eu868, self.random)
+
+    # --- read by the reports
+
+    @property
+    def battery_mv(self):
+        """Battery voltage in mV, None on mains."""
+        return self._board.battery_mv()
+
+    @property
+    def temperature(self):
+        """Temperature in 0.1 degrees, None when the board has no sensor."""
+        return self._board.temperature()
+
+    @property
+    def faulty(self):
+        """Whether something needs a technician: sensor, settings or radio."""
+        device = self.device
+        return (
+            self.inputs.faulty
+            or self._trouble is not None
+            or device is None
+            or device.radio_error is not None
+        )
+
+    def _battery_level(self):
+        """DevStatusAns: 0 on external power, else 1..254 (3.0 V to 4.2 V of a lithium cell)."""
+        battery = self._board.battery_mv()
+        if battery is None:
+            return 0
+        return 1 + min(253, max(0, (battery - 3000) * 253 // 1200))
+
+    def note(self, text):
+        """Remember what went wrong for the next status, and say it on the console."""
+        print("zaehlwerk:", text)
+        self.crash = text.encode()[:60]
+        self.crash_unsaved = True
+
+    def save_crash(self):
+        """Store what `note` remembered; called when the flash may be written."""
+        if self.crash_unsaved:
+            self.crash_unsaved = False
+            state.save_crash(self.files, self.boots, self.crash)
+
+    # --- tasks
+
+    async def run(self):
+        """Count and send until cancelled."""
+        if self._trouble:
+            self.note("settings: " + self._trouble)
+        recorder = Recorder(self, machine.WDT)
+        uplinks = Uplinks(self)
+        tasks = [("recorder", recorder.run), ("uplinks", uplinks.run)]
+        try:
+            await supervisor.supervise(tasks, self.uptime, self.note)
+        finally:
+            self.inputs.stop()
+            if self.device is not None:
+                self.device.stop()

@@ -1,0 +1,82 @@
+"""The counting path: reads the inputs, closes intervals on time, stores totals, feeds the watchdog.
+
+It alone touches the intervals, and reads before it waits: a transmission can delay the writing of a record, not
+the moment that its totals are of.
+"""
+
+import asyncio
+
+from micropython import const
+
+from app import state
+
+# Between two stored totals: what a power cut can take at most, apart from the writing itself (10 s while a
+# transmission and its windows last). 1,440 writes a day; see the README for what that means to the flash.
+SNAPSHOT_MS = const(60000)
+# Three missed rounds.
+WATCHDOG_MS = const(180000)
+
+
+class Recorder:
+    """`node` is a `node.Node`; closed(records) is called after records were stored."""
+
+    def __init__(self, node, watchdog):
+        self._node = node
+        self._watchdog = watchdog
+        self._dog = None
+        self._next = 0
+
+    async def run(self):
+        """For ever: read at every boundary and every minute, and when there is news of the time."""
+        node = self._node
+        while True:
+            await self._sleep()
+            now = node.uptime()
+            node.intervals.read(now, *node.inputs.read())
+            while self._next <= now:
+                self._next += SNAPSHOT_MS
+            async with node.quiet:
+                node.ring.hold()
+                self._settle(now)
+                node.ring.release()
+                state.save_totals(node.files, node.intervals)
+                node.save_crash()
+            self._feed()
+
+    async def _sleep(self):
+        """Until the next boundary, the next minute, or news of the time."""
+        node = self._node
+        due = self._next
+        if node.intervals.live:
+            due = min(due, node.clock.uptime_ms(node.intervals.boundary_ms()))
+        wait = due - node.uptime()
+        if wait > 0 and not node.time_news.is_set():
+            try:
+                await asyncio.wait_for_ms(node.time_news.wait(), wait)
+            except asyncio.TimeoutError:  # noqa: UP041 - MicroPython has no other
+                pass
+        node.time_news.clear()
+
+    def _settle(self, now):
+        """Close what is over at uptime `now`, the time of the last reading."""
+        node = self._node
+        intervals, clock = node.intervals, node.clock
+        if not clock.known:
+            waited = node.joined_at is not None and now - node.joined_at >= node.settings["interval_s"] * 1000
+            intervals.close_unsynced(waited)
+        elif not intervals.live:
+            mapping = intervals.mapping
+            intervals.place(clock.utc_ms)
+            if mapping is not None:
+                node.epoch.add_mapping(mapping[0], clock.utc_ms(mapping[1]) // 1000)
+        elif node.jumped:
+            node.jumped = False
+            intervals.jump(clock.utc_ms(now))
+        else:
+            intervals.close_due(clock.utc_ms(now))
+
+    def _feed(self):
+        if self._dog is not None:
+            self._dog.feed()
+        elif self._node.uptime() >= self._node.settings["grace_s"] * 1000:
+            self._dog = self._watchdog(timeout=WATCHDOG_MS)

@@ -1,0 +1,50 @@
+"""Keeps the node's tasks alive: one that crashes is started again with back-off, and its crash is remembered."""
+
+import asyncio
+import io
+import sys
+
+_FIRST_PAUSE_S = 1
+_LONGEST_PAUSE_S = 300
+# A task that lived this long starts its back-off anew.
+_HEALTHY_S = 600
+
+
+def describe(error):
+    """One line: type, text, and the file and line where it happened."""
+    text = io.StringIO()
+    sys.print_exception(error, text)
+    lines = [line.strip() for line in text.getvalue().split("\n") if line.strip()]
+    place = [line for line in lines if line.startswith("File")]
+    where = (
+        place[-1].replace("File ", "").replace('"', "").replace(", line ", ":").split(",")[0]
+        if place
+        else "?"
+    )
+    return "%s @%s" % (lines[-1], where)
+
+
+async def keep(name, start, uptime, crashed):
+    """Run start() (a coroutine function) for ever; crashed(text) is told of every end that was not wanted."""
+    pause = _FIRST_PAUSE_S
+    while True:
+        begun = uptime()
+        try:
+            await start()
+            crashed("%s: ended" % name)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the other tasks go on
+            crashed("%s: %s" % (name, describe(error)))
+        if uptime() - begun > _HEALTHY_S * 1000:
+            pause = _FIRST_PAUSE_S
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+async def supervise(tasks, uptime, crashed):
+    """Keep all of `tasks`, [(name, coroutine function)]; cancelling this cancels them."""
+    running = [asyncio.create_task(keep(name, start, uptime, crashed)) for name, start in tasks]
+    try:
+        await asyncio.gather(*running)
+    finally:
+        for task in running:
+            task.cancel()

@@ -1,0 +1,333 @@
+"""What is sent when: joins, then counts at the device's offset, status until acknowledged, answers, backfill.
+
+Counts go first. Everything else waits for its own time, and what is long keeps out of the way of the next count.
+"""
+
+import asyncio
+
+from micropython import const
+
+from app import clock, commands, reports
+from zaehlwerk_protocol import ports
+from zaehlwerk_protocol.state import UNSYNCED
+
+_DAY_MS = const(86400000)
+_FIRST_JOIN_SPREAD_MS = const(5000)
+# A status that was not acknowledged is tried again soon, then once an interval.
+_RETRY_MS = const(20000)
+_RETRY_SPREAD_MS = const(40000)
+_QUICK_RETRIES = const(3)
+# After so long without a downlink each uplink asks for a sign of life; so many in vain, and perhaps the network forgot
+# the session: then a join is tried, as often as its back-off allows, and the session stays until it succeeds.
+_SILENCE_MS = const(7200000)
+_LOST_AFTER = const(8)
+# A total that moved so far since the last status: half of what 16 bits can tell apart.
+_STATUS_AFTER = const(0x8000)
+_PAUSE_MS = const(20000)
+# So often the time is asked for in an uplink of its own; then the question only rides along.
+_TIME_TRIES = const(8)
+# Share of the time that answers and backfill may take, as 1/n: less than the duty cycle, counts have the rest.
+_PACE = const(150)
+_NEVER = None
+# Bytes of LinkCheckReq and DeviceTimeReq.
+_REQUESTS = const(2)
+
+
+class Uplinks:
+    """The sending task. `node` is a `node.Node`."""
+
+    def __init__(self, node):
+        self._node = node
+        self._queue = []
+        self._queue_at = 0
+        self._sent = None
+        self._status_wanted = True
+        self._status_at = 0
+        self._status_sent = None
+        self._status_totals = None
+        self._tries = 0
+        self._status = None  # the Status whose parts are being sent
+        self._parts = []
+        self._time_at = 0
+        self._time_tries = 0
+        self._final_at = 0
+        self._heard_at = 0
+        self._unheard = 0
+        self._rejoin = False
+
+    # --- asked for by others
+
+    def request_status(self):
+        """A status as soon as possible."""
+        self._status_wanted = True
+        self._status_at = min(self._status_at, self._node.uptime())
+
+    def answer(self, frame):
+        """Send an Answer when its turn comes."""
+        self._queue.append(lambda room: (ports.ANSWER, frame.encode(), True))
+
+    def backfill(self, unsynced, first, end):
+        """Send the stored records [first, end), in as many frames as it takes."""
+        self._queue.append(_Rows(self._node, unsynced, first, end))
+
+    # --- the task
+
+    async def run(self):
+        """For ever."""
+        node = self._node
+        if node.device is None:
+            node.make_device()
+        node.device.start()
+        while True:
+            if not node.device.joined:
+                if await node.device.join_once(_FIRST_JOIN_SPREAD_MS):
+                    self._joined()
+                continue
+            if node.joined_at is None:
+                node.joined_at = node.uptime()
+            if self._rejoin and node.device.join_wait_ms() == 0:
+                self._rejoin = False
+                if await node.device.join_once():
+                    self._joined()
+            due, send = self._next()
+            wait = due - node.uptime()
+            if wait > 0:
+                await self._sleep(wait)
+            else:
+                await send()
+
+    def _joined(self):
+        self._node.joined_at = self._node.uptime()
+        self._status_wanted = True
+        self._tries = self._unheard = 0
+        self._heard_at = self._node.uptime()
+        self._status_at = self._time_at = 0
+
+    async def _sleep(self, ms):
+        """At most until the next record is closed; the recorder tells by `closed`."""
+        node = self._node
+        node.closed.clear()
+        try:
+            await asyncio.wait_for_ms(node.closed.wait(), ms)
+        except asyncio.TimeoutError:  # noqa: UP041 - MicroPython has no other
+            pass
+
+    def _next(self):
+        """(uptime, coroutine function) of what comes next."""
+        node = self._node
+        now = node.uptime()
+        due, send = now + _DAY_MS, _nothing
+        counts_at = self._counts_at()
+        if counts_at is not None:
+            due, send = counts_at, self._send_counts
+            if due <= now:
+                return due, send
+        if self._status_due() and self._status_at < due:
+            due, send = self._status_at, self._send_status
+        if self._final() is not None and self._final_at < due:
+            due, send = self._final_at, self._send_final
+        if (not node.clock.known or node.clock.doubtful) and self._time_at < due:
+            due, send = self._time_at, self._send_time_request
+        if self._queue and self._queue_at < due:
+            at = max(self._queue_at, now)
+            # Long frames would spend the duty cycle that the next count needs.
+            if counts_at is None or counts_at - at > self._need_ms():
+                due, send = at, self._send_queued
+        return due, send
+
+    def _need_ms(self):
+        node = self._node
+        airtime_ms = node.device.mac.airtime_us(node.device.mac.room()) // 1000
+        return min(100 * airtime_ms + 15000, node.settings["interval_s"] * 500)
+
+    # --- counts
+
+    def _newest(self):
+        """The last closed record of this start, if it was not sent yet."""
+        node = self._node
+        unsynced = not node.intervals.live
+        if unsynced and not node.closed_at:
+            return None
+        record = node.ring.newest(unsynced, node.epoch.generation)
+        return None if record is self._sent else record
+
+    def _counts_at(self):
+        node = self._node
+        record = self._newest()
+        if record is None:
+            return _NEVER
+        if record.unsynced:
+            return node.closed_at + node.offset_ms
+        return node.clock.uptime_ms((record.index + 1) * node.settings["interval_s"] * 1000) + node.offset_ms
+
+    async def _send_counts(self):
+        record = self._newest()
+        frame = reports.counts(self._node, record, self._room())
+        self._sent = record
+        await self._send(ports.COUNTS, frame)
+
+    # --- records that no later frame repeats
+
+    def _final(self):
+        """(unsynced, generation, index) of a record that is the last of its kind and not acknowledged, or None.
+
+        The epoch before ended with one; the unsynced space ends with one when the time comes.
+        """
+        node, epoch = self._node, self._node.epoch
+        if epoch.farewell is not None:
+            return False, (epoch.generation - 1) % 4, epoch.farewell
+        if node.intervals.live and node.intervals.unsynced_index > epoch.unsynced_done:
+            return True, epoch.generation, node.intervals.unsynced_index - 1
+        return None
+
+    async def _send_final(self):
+        node, epoch = self._node, self._node.epoch
+        final = self._final()
+        record = node.ring.at(*final)
+        if record is not None:
+            frame = reports.counts(node, record, self._room())
+            done = await self._send(ports.COUNTS, frame, True)
+            if not done.acknowledged:
+                self._final_at = self._retry_at()
+                return
+        self._tries = 0
+        if self._final() == final:
+            async with node.quiet:
+                if final[0]:
+                    epoch.unsynced_done = final[2] + 1
+                else:
+                    epoch.farewell = None
+                epoch.save()
+
+    # --- status
+
+    def _status_due(self):
+        node, epoch = self._node, self._node.epoch
+        if self._status_wanted or self._parts or not epoch.acknowledged or epoch.mappings:
+            return True
+        if not node.intervals.live:
+            return False
+        record = node.ring.newest(False, epoch.generation)
+        if record is None:
+            return False
+        if not epoch.anchored:
+            return True
+        if self._status_sent is not None and node.uptime() - self._status_sent >= _DAY_MS:
+            return True
+        before = self._status_totals
+        return before is not None and any(
+            (record.totals[i] - before[i]) & 0xFFFFFFFF >= _STATUS_AFTER for i in range(len(before))
+        )
+
+    async def _send_status(self):
+        """Confirmed: without it the counts cannot be read, and it shows whether the network still knows us.
+
+        At a low data rate it is more than one frame; each is sent until it is acknowledged.
+        """
+        node = self._node
+        room = self._room()
+        if not self._parts or self._status_wanted or len(self._parts[0].encode()) > room:
+            self._status = reports.status(node)
+            self._parts = self._status.split(room)
+            self._status_wanted = False
+        done = await self._send(ports.STATUS, self._parts[0].encode(), True)
+        if not done.acknowledged:
+            self._status_at = self._retry_at()
+            return
+        self._tries = 0
+        self._parts.pop(0)
+        self._status_at = node.uptime() + _PAUSE_MS
+        if self._parts:
+            return
+        self._status_sent = node.uptime()
+        await self._status_arrived(self._status)
+
+    async def _status_arrived(self, status):
+        """All of `status` was acknowledged."""
+        node, epoch = self._node, self._node.epoch
+        anchored = status.anchor is not None and not status.state & UNSYNCED
+        if anchored:
+            self._status_totals = status.anchor[1]
+        if status.epoch == epoch.number:
+            async with node.quiet:
+                epoch.acknowledge(anchored, status.mapping)
+
+    def _retry_at(self):
+        """When to try again what was not acknowledged: soon, then once an interval."""
+        node = self._node
+        self._tries += 1
+        pause = _RETRY_MS + node.random(_RETRY_SPREAD_MS)
+        if self._tries > _QUICK_RETRIES:
+            pause += node.settings["interval_s"] * 1000
+        return node.uptime() + pause
+
+    # --- time, answers, backfill
+
+    async def _send_time_request(self):
+        await self._send(None, b"")
+
+    def _time_asked(self, answered):
+        """When to ask again, if nothing else carries the question before."""
+        node = self._node
+        self._time_tries = 0 if answered else self._time_tries + 1
+        pause = _RETRY_MS + node.random(_RETRY_SPREAD_MS)
+        if self._time_tries > _TIME_TRIES:
+            pause = _DAY_MS
+        self._time_at = node.uptime() + pause * max(self._time_tries, 1)
+
+    async def _send_queued(self):
+        room = self._room()
+        port, frame, last = self._queue[0](room)
+        if last:
+            self._queue.pop(0)
+        if frame is None:
+            return
+        await self._send(port, frame)
+        airtime_ms = self._node.device.mac.airtime_us(len(frame)) // 1000
+        self._queue_at = self._node.uptime() + max(_PAUSE_MS, _PACE * airtime_ms)
+
+    # --- one uplink
+
+    def _room(self):
+        return self._node.device.mac.room(_REQUESTS)
+
+    async def _send(self, port, payload, confirmed=False):
+        """Send, then take in what came back; the `Done`."""
+        node = self._node
+        wants_time = node.clock.wants(node.uptime())
+        link_check = node.uptime() - self._heard_at >= _SILENCE_MS
+        done = await node.device.send(port, payload, confirmed, link_check, wants_time)
+        if done.heard:
+            self._heard_at, self._unheard = node.uptime(), 0
+        elif link_check:
+            self._unheard += 1
+            self._rejoin = self._rejoin or self._unheard % _LOST_AFTER == 0
+        if done.time is not None:
+            utc = clock.from_gps(*done.time)
+            if node.clock.take(utc, node.device.tx_end) == clock.JUMPED:
+                node.jumped = True
+            node.time_news.set()
+        if wants_time:
+            self._time_asked(done.time is not None)
+        if done.port == ports.COMMAND:
+            async with node.quiet:
+                commands.handle(node, self, done.payload)
+        return done
+
+
+class _Rows:
+    """Backfill of a range, frame by frame: called with the room it gives (port, frame or None, whether it was the last)."""
+
+    def __init__(self, node, unsynced, first, end):
+        self._node = node
+        self._unsynced = unsynced
+        self._first = first
+        self._end = end
+
+    def __call__(self, room):
+        frame, self._first = reports.backfill(self._node, self._unsynced, self._first, self._end, room)
+        return ports.BACKFILL, frame, self._first >= self._end
+
+
+async def _nothing():
+    pass

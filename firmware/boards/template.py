@@ -1,0 +1,24 @@
+"""Copy this file under the board's name and fill it in; cite the maker's schematic beside each pin.
+
+A board without a radio still counts: `radio()` raises, the node says so and goes on counting.
+"""
+
+from radio import RadioError
+
+# Hardware counters of the chip (esp32.PCNT): 8 on the ESP32, 4 on the ESP32-S3.
+PCNT_UNITS = 8
+
+
+def radio():
+    """The radio of this board, not started yet."""
+    raise RadioError("boards/template.py: name the radio's driver and pins here")
+
+
+def battery_mv():
+    """Supply in mV, None on mains."""
+    return
+
+
+def temperature():
+    """Temperature of the chip in 0.1 degrees Celsius (ESP32-S3; the ESP32 has no usable sensor), None without."""
+    return

@@ -1,0 +1,170 @@
+"""MAC commands of a Class A device (LoRaWAN 1.0.4 chapter 5): read, obeyed, answered.
+
+Each request changes the session as a whole or not at all. Answers are bytes with their command identifier.
+"""
+
+from micropython import const
+
+from lorawan.region import sub_band
+
+LINK_CHECK = const(0x02)
+LINK_ADR = const(0x03)
+DUTY_CYCLE = const(0x04)
+RX_PARAM_SETUP = const(0x05)
+DEV_STATUS = const(0x06)
+NEW_CHANNEL = const(0x07)
+RX_TIMING_SETUP = const(0x08)
+TX_PARAM_SETUP = const(0x09)
+DL_CHANNEL = const(0x0A)
+DEVICE_TIME = const(0x0D)
+
+# Bytes after the identifier of what the network may send.
+_LENGTHS = {
+    LINK_CHECK: 2,
+    LINK_ADR: 4,
+    DUTY_CYCLE: 1,
+    RX_PARAM_SETUP: 4,
+    DEV_STATUS: 0,
+    NEW_CHANNEL: 5,
+    RX_TIMING_SETUP: 1,
+    TX_PARAM_SETUP: 1,
+    DL_CHANNEL: 4,
+    DEVICE_TIME: 5,
+}
+# These answers are repeated until a downlink shows that the network knows.
+_STICKY = (RX_PARAM_SETUP, RX_TIMING_SETUP, DL_CHANNEL)
+_KEEP = const(0xF)
+
+
+class Heard:
+    """What a downlink's commands brought: answers to send, and what the application asked for.
+
+    once: answers for the next uplink; link_check (margin dB, gateways) or None; time (GPS seconds, 1/256 s)
+    at the end of the uplink, or None.
+    """
+
+    def __init__(self):
+        self.once = []
+        self.link_check = None
+        self.time = None
+
+
+def split(data):
+    """[(identifier, argument bytes)] up to the first unknown or cut-off command, which ends the list."""
+    commands = []
+    at = 0
+    while at < len(data):
+        length = _LENGTHS.get(data[at])
+        if length is None or at + 1 + length > len(data):
+            break
+        commands.append((data[at], data[at + 1 : at + 1 + length]))
+        at += 1 + length
+    return commands
+
+
+def obey(session, data, snr, battery):
+    """Carry the commands in `data` out on `session`; Heard.
+
+    snr in dB of this downlink; battery 0 external, 1..254, 255 unknown (DevStatusAns).
+    """
+    heard = Heard()
+    commands = split(data)
+    i = 0
+    while i < len(commands):
+        command, argument = commands[i]
+        i += 1
+        if command == LINK_ADR:
+            # A contiguous block is one request with several parts (section 5.3).
+            block = [argument]
+            while i < len(commands) and commands[i][0] == LINK_ADR:
+                block.append(commands[i][1])
+                i += 1
+            answer = bytes([LINK_ADR, _link_adr(session, block)])
+            heard.once.extend([answer] * len(block))
+        elif command == LINK_CHECK:
+            heard.link_check = (argument[0], argument[1])
+        elif command == DEVICE_TIME:
+            heard.time = (int.from_bytes(argument[:4], "little"), argument[4])
+        elif command == DEV_STATUS:
+            margin = max(-32, min(31, snr)) & 0x3F
+            heard.once.append(bytes([DEV_STATUS, battery, margin]))
+        elif command == DUTY_CYCLE:
+            session.max_duty = argument[0] & 0x0F
+            heard.once.append(bytes([DUTY_CYCLE]))
+        elif command == NEW_CHANNEL:
+            heard.once.append(bytes([NEW_CHANNEL, _new_channel(session, argument)]))
+        elif command in _STICKY:
+            session.sticky.append(_sticky(session, command, argument))
+        # TXParamSetupReq does not exist in EU868: dropped without an answer (RP002-1.0.4 section 2.4.3).
+    return heard
+
+
+def _frequency(data):
+    return int.from_bytes(data[:3], "little") * 100
+
+
+def _link_adr(session, block):
+    """Status byte: bit 0 channel mask, bit 1 data rate, bit 2 power; applied only if all are set."""
+    channels = session.channels
+    mask, mask_ok = channels.mask, True
+    for argument in block:
+        control = argument[3] >> 4 & 0x07
+        if control == 0:
+            mask = argument[1] | argument[2] << 8
+        elif control == 6:
+            mask = channels.defined()
+        else:
+            mask_ok = False
+    last = block[-1]
+    data_rate, tx_power = last[0] >> 4, last[0] & 0x0F
+    data_rate = session.data_rate if data_rate == _KEEP else data_rate
+    tx_power = session.tx_power if tx_power == _KEEP else tx_power
+    mask_ok = mask_ok and mask != 0 and not mask & ~channels.defined()
+    rate_ok = data_rate < len(session.region.DATA_RATES) and (
+        not mask_ok or bool(channels.usable(mask, data_rate))
+    )
+    power_ok = tx_power <= session.region.MAX_TX_POWER
+    if mask_ok and rate_ok and power_ok:
+        channels.mask = mask
+        session.data_rate = data_rate
+        session.tx_power = tx_power
+        session.nb_trans = last[3] & 0x0F or 1
+    return mask_ok | rate_ok << 1 | power_ok << 2
+
+
+def _new_channel(session, argument):
+    """Status byte: bit 0 frequency, bit 1 data rates. Frequency 0 removes the channel (section 5.6)."""
+    index, frequency = argument[0], _frequency(argument[1:4])
+    lowest, highest = argument[4] & 0x0F, argument[4] >> 4
+    own = len(session.region.DEFAULT_CHANNELS) <= index < session.region.MAX_CHANNELS
+    if own and not frequency:
+        last = not session.channels.mask & ~(1 << index)
+        if not last:
+            session.channels.remove(index)
+        return 0 if last else 3
+    frequency_ok = own and sub_band(session.region, frequency) is not None
+    rate_ok = own and lowest <= highest < len(session.region.DATA_RATES)
+    if frequency_ok and rate_ok:
+        session.channels.define(index, frequency, lowest, highest)
+    return frequency_ok | rate_ok << 1
+
+
+def _sticky(session, command, argument):
+    if command == RX_TIMING_SETUP:
+        session.rx_delay = argument[0] & 0x0F or 1
+        return bytes([RX_TIMING_SETUP])
+    frequency = _frequency(argument[1:4])
+    known = sub_band(session.region, frequency) is not None
+    if command == DL_CHANNEL:
+        index = argument[0]
+        exists = index < session.region.MAX_CHANNELS and session.channels.frequencies[index] != 0
+        if known and exists:
+            session.channels.downlinks[index] = frequency
+        return bytes([DL_CHANNEL, known | exists << 1])
+    offset, data_rate = argument[0] >> 4 & 0x07, argument[0] & 0x0F
+    rate_ok = data_rate < len(session.region.DATA_RATES)
+    offset_ok = offset <= session.region.MAX_RX1_OFFSET
+    if known and rate_ok and offset_ok:
+        session.rx1_offset, session.rx2_data_rate = offset, data_rate
+        session.rx2_frequency = frequency
+    return bytes([RX_PARAM_SETUP, known | rate_ok << 1 | offset_ok << 2])

@@ -1,0 +1,50 @@
+"""What the MAC asks for, one operation at a time, and what a transaction ended with."""
+
+
+class Wait:
+    """Nothing to do before `until` (ms of uptime); then ask with `Mac.proceed`."""
+
+    def __init__(self, until):
+        self.until = until
+
+
+class Transmit:
+    """Send `payload` now. Hz, dBm at the connector, microseconds on air; then `Mac.transmitted`."""
+
+    def __init__(self, frequency, sf, bandwidth, power, payload, airtime_us):
+        self.frequency = frequency
+        self.sf = sf
+        self.bandwidth = bandwidth
+        self.power = power
+        self.payload = payload
+        self.airtime_us = airtime_us
+
+
+class Listen:
+    """Open a window `after_us` after the end of the transmission, for `symbols`; then `Mac.heard`."""
+
+    def __init__(self, after_us, frequency, sf, bandwidth, symbols):
+        self.after_us = after_us
+        self.frequency = frequency
+        self.sf = sf
+        self.bandwidth = bandwidth
+        self.symbols = symbols
+
+
+class Done:
+    """The end of a transaction: both windows are over.
+
+    joined: a join accept was taken. heard: a valid downlink came. acknowledged: it carried the ACK.
+    port and payload: application data, port None without. pending: the network has more. time: (GPS seconds,
+    1/256 s) at the end of the last transmission or None. link_check: (margin dB, gateways) or None.
+    """
+
+    def __init__(self):
+        self.joined = False
+        self.heard = False
+        self.acknowledged = False
+        self.pending = False
+        self.port = None
+        self.payload = b""
+        self.time = None
+        self.link_check = None

@@ -1,0 +1,46 @@
+"""Zählwerk's node: load the settings, count, report. Runs at power-on; see firmware/README.md."""
+
+import asyncio
+import os
+import random
+import sys
+
+from counting import SensorError
+
+try:
+    os.mkdir("state")
+except OSError:
+    pass  # it is there
+
+
+def _settings():
+    """(settings, trouble); the code that read them leaves the heap afterwards."""
+    import app
+    from app import settings
+
+    try:
+        document, trouble = settings.load("settings.json", "state/settings.json")
+        return settings.derive(document), trouble
+    finally:
+        del sys.modules["app.settings"]
+        del app.settings
+
+
+def _start():
+    """The node as the settings say."""
+    document, trouble = _settings()
+    try:
+        board = getattr(__import__("boards." + document["board"]), document["board"])
+    except ImportError as error:
+        raise ValueError("settings.json: board: boards/%s.py: %s" % (document["board"], error))
+    from app.node import Node
+
+    return Node(document, trouble, board, random.randrange, os.urandom)
+
+
+try:
+    node = _start()
+except (ValueError, SensorError) as error:
+    print("zaehlwerk: cannot start:", error)
+    sys.exit(2)
+asyncio.run(node.run())

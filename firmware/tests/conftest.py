@@ -1,0 +1,136 @@
+"""Runs `on_micropython/test_*.py` on the real MicroPython, 64 and 32 bit, one item per function and width.
+
+Those that need no board are collected as ordinary CPython tests besides, with `shims` for MicroPython's modules.
+A module runs once per width, in a directory of its own; its functions' outcomes are read from what it prints.
+"""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+FIRMWARE = TESTS.parent
+ROOT = FIRMWARE.parent
+ON_MICROPYTHON = TESTS / "on_micropython"
+WIDTHS = {"64": "micropython", "32": "micropython32"}
+# Room for the fakes: the flash alone takes 256 kB. The node's own heap is measured in test_budget.py.
+HEAP = "4m"
+IMPORT_PATHS = [ON_MICROPYTHON, ON_MICROPYTHON / "fakes", FIRMWARE, ROOT / "protocol"]
+
+for path in [TESTS / "shims", ON_MICROPYTHON, FIRMWARE]:
+    if str(path) not in sys.path:
+        sys.path.insert(0, str(path))
+
+
+def interpreter(width: str) -> str | None:
+    """Path of the MicroPython of a width, from .runtime or the PATH; None where there is none."""
+    ours = ROOT / ".runtime" / "bin" / WIDTHS[width]
+    return str(ours) if ours.exists() else shutil.which(WIDTHS[width])
+
+
+def needs_board(source: str) -> bool:
+    """Whether a module's tests use the fakes of the board, so that CPython cannot run them."""
+    return "from world import" in source or "import world" in source
+
+
+class MicroPythonError(Exception):
+    """A test failed on MicroPython; the text is what it printed."""
+
+
+class MicroPythonItem(pytest.Item):
+    """One test function on one width."""
+
+    def __init__(self, *, function: str, width: str, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.test_name = function
+        self.width = width
+
+    def runtest(self) -> None:
+        program = interpreter(self.width)
+        if program is None:
+            pytest.skip(f"no {WIDTHS[self.width]}: run `make setup`")
+        failed = self.parent.outcomes(self.width, program).get(self.test_name, "it was not reached\n")
+        if failed:
+            raise MicroPythonError(failed)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> object:
+        if isinstance(excinfo.value, MicroPythonError):
+            return f"{self.path.name}, {self.width} bit, {self.test_name}:\n{excinfo.value}"
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, f"{self.test_name} on MicroPython, {self.width} bit"
+
+
+class MicroPythonFile(pytest.File):
+    """A module of tests; `outcomes` runs it once per width."""
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self._outcomes: dict[str, dict[str, str]] = {}
+
+    def collect(self) -> list[MicroPythonItem]:
+        tree = ast.parse(self.path.read_text())
+        names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        return [
+            MicroPythonItem.from_parent(self, name=f"{name}[{width} bit]", function=name, width=width)
+            for name in names
+            if name.startswith("test_")
+            for width in WIDTHS
+        ]
+
+    def outcomes(self, width: str, program: str) -> dict[str, str]:
+        """Function name -> "" when it passed, else what it printed."""
+        if width not in self._outcomes:
+            with tempfile.TemporaryDirectory() as directory:
+                run = subprocess.run(
+                    [program, "-X", f"heapsize={HEAP}", str(ON_MICROPYTHON / "runner.py"), self.path.stem]
+                    + [str(path) for path in IMPORT_PATHS],
+                    cwd=directory,
+                    capture_output=True,
+                    text=True,
+                    timeout=110,
+                    check=False,
+                )
+            found: dict[str, str] = {}
+            for part in run.stdout.split("\x1e")[1:]:
+                head, _, text = part.partition("\n")
+                word, _, name = head.partition(" ")
+                if word in ("passed", "failed"):
+                    found[name] = "" if word == "passed" else text
+            if not found:
+                found = dict.fromkeys([item.test_name for item in self.collect()], run.stdout + run.stderr)
+            self._outcomes[width] = found
+        return self._outcomes[width]
+
+
+class NotOnCPython(pytest.Module):
+    """A module whose tests run on MicroPython only."""
+
+    def collect(self) -> list[pytest.Item]:
+        return []
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> MicroPythonFile | None:
+    """The MicroPython items of a module."""
+    if (
+        file_path.parent == ON_MICROPYTHON
+        and file_path.name.startswith("test_")
+        and file_path.suffix == ".py"
+    ):
+        return MicroPythonFile.from_parent(parent, path=file_path)
+    return None
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Ordinary CPython items only of what CPython can import."""
+    if module_path.parent == ON_MICROPYTHON and needs_board(module_path.read_text()):
+        return NotOnCPython.from_parent(parent, path=module_path)
+    return None

@@ -1,0 +1,79 @@
+"""`machine` for tests: pins whose levels a test sets, counters that cycle like the ESP32's, a watchdog that tells."""
+
+from world import world
+
+PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+cause = PWRON_RESET
+
+
+def reset_cause():
+    return cause
+
+
+levels = {}
+handlers = {}
+
+
+class Pin:
+    IN, OUT = 1, 3
+    PULL_DOWN, PULL_UP = 1, 2
+    IRQ_RISING, IRQ_FALLING = 1, 2
+
+    def __init__(self, number, mode=-1, pull=-1):
+        if number < 0 or number > 48:
+            raise ValueError("invalid pin")
+        self.id = number
+
+    def value(self):
+        return levels.get(self.id, 1)
+
+    def irq(self, handler=None, trigger=3):
+        handlers[self.id] = (handler, self)
+
+
+def set_level(pin, level, interrupt=True):
+    """The outside drives a pin; without `interrupt` the edge is one that the scheduler's queue lost."""
+    levels[pin] = level
+    handler, owner = handlers.get(pin, (None, None))
+    if handler and interrupt:
+        handler(owner)
+
+
+pulses = {}
+
+
+class Counter:
+    """machine.Counter of the ESP32: a 16-bit unit cycling at 32,000 and one sticky overflow flag."""
+
+    RISING, FALLING = 1, 2
+
+    def __init__(self, unit, src=None, edge=1, filter_ns=0):
+        self.pin = src.id
+        self.base = pulses.get(self.pin, 0)
+        self.rounds = self.seen = 0
+
+    def value(self):
+        total = pulses.get(self.pin, 0) - self.base
+        if total // 32000 != self.seen:
+            self.seen = total // 32000
+            self.rounds += 1
+        return self.rounds * 32000 + total % 32000
+
+    def deinit(self):
+        pass
+
+
+class WDT:
+    """Records when it was fed; `starved` when that came too late."""
+
+    fed = None
+    starved = False
+
+    def __init__(self, timeout):
+        self.timeout = timeout
+        self.feed()
+
+    def feed(self):
+        if WDT.fed is not None and world.now_us - WDT.fed > self.timeout * 1000:
+            WDT.starved = True
+        WDT.fed = world.now_us

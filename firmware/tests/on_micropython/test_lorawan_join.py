@@ -1,0 +1,206 @@
+"""Joining: what is asked, what is accepted, and that nothing is believed before its MIC."""
+
+from expect import raises
+from lorawan_rig import ACCEPT, APP_KEY, HOUR_MS, Memory, Rig
+
+from lorawan import crypto, eu868, frames
+from lorawan.join import JoinSchedule
+from lorawan.operations import Done, Listen
+
+# The request that a real ChirpStack took for DevNonce 0.
+REQUEST = "000000000000000000010000d07ed5b37000004ddda00b"
+
+
+def flipped(phy, at):
+    broken = bytearray(phy)
+    broken[at] ^= 1
+    return bytes(broken)
+
+
+def accept_with(plain):
+    """A join accept with this content (MHDR to RxDelay or CFList), as the network sends it: decrypted with AES."""
+    import cryptolib
+
+    plain += crypto.mic(APP_KEY, plain)
+    return plain[:1] + cryptolib.aes(APP_KEY, 1).decrypt(plain[1:])
+
+
+def test_join_request_is_the_one_that_chirpstack_took():
+    rig = Rig()
+    request = rig.ready(rig.mac.join(0, 5))
+    assert request.payload.hex() == REQUEST
+    assert (request.sf, request.bandwidth) == (7, 125000)
+    assert request.frequency in (868100000, 868300000, 868500000)
+    assert request.power == 16
+
+
+def test_join_accept_gives_address_delays_and_the_channels_of_its_list():
+    session = Rig().join()
+    assert session.address == 0x019059C1
+    assert session.rx_delay == 1
+    assert session.channels.frequencies[:8] == [
+        868100000,
+        868300000,
+        868500000,
+        867100000,
+        867300000,
+        867500000,
+        867700000,
+        867900000,
+    ]
+    assert session.channels.mask == 0xFF
+    assert session.channels.usable(0xFF, 5) == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_join_accept_settings_are_taken_over():
+    plain = b"\x20" + b"\x05\0\0" + b"\0\0\0" + b"\1\2\3\4" + bytes([0x23, 0x04])
+    session = Rig().join(accept=accept_with(plain))
+    assert (session.rx1_offset, session.rx2_data_rate, session.rx_delay) == (2, 3, 4)
+    assert session.channels.mask == 0b111
+
+
+def test_rx_delay_of_zero_means_one_second():
+    plain = b"\x20" + b"\x05\0\0" + b"\0\0\0" + b"\1\2\3\4" + bytes([0, 0])
+    assert Rig().join(accept=accept_with(plain)).rx_delay == 1
+
+
+def test_a_flipped_bit_anywhere_in_the_accept_changes_nothing():
+    for at in range(1, len(ACCEPT)):
+        rig = Rig()
+        rig.ready(rig.mac.join(0, 5))
+        before = dict(rig.files.content)
+        done = rig.windows(flipped(ACCEPT, at))
+        assert not done.joined
+        assert rig.mac.session is None
+        assert rig.files.content == before
+        assert rig.mac.refused == {"join accept: MIC": 1}
+
+
+def test_windows_of_a_join_open_five_and_six_seconds_after_the_request():
+    rig = Rig(rx_error_ms=30)
+    sent = rig.ready(rig.mac.join(0, 5))
+    assert isinstance(rig.windows(), Done)
+    first, second = rig.listened
+    # SF7: 1.024 ms a symbol; an error of 30.5 ms each way and 4 symbols make 64 symbols around the preamble.
+    assert (first.frequency, first.sf, first.symbols) == (sent.frequency, 7, 64)
+    assert first.after_us == 5000000 - 64 * 1024 // 2 + 4 * 1024
+    assert (second.frequency, second.sf, second.symbols) == (869525000, 12, 6)
+    assert second.after_us == 6000000 - 6 * 32768 // 2 + 4 * 32768
+
+
+def test_accept_in_the_second_window_is_as_good():
+    rig = Rig()
+    rig.ready(rig.mac.join(0, 5))
+    assert rig.windows(None, ACCEPT).joined
+
+
+def test_no_second_window_after_a_valid_first():
+    rig = Rig()
+    rig.ready(rig.mac.join(0, 5))
+    rig.windows(ACCEPT)
+    assert len(rig.listened) == 1
+
+
+def test_a_join_nonce_that_was_used_before_is_refused():
+    rig = Rig()
+    rig.join()
+    first = rig.mac.session
+    rig.now += HOUR_MS
+    rig.ready(rig.mac.join(rig.now, 5))
+    # The same accept again: a replay. Its MIC does not cover the DevNonce.
+    assert not rig.windows(ACCEPT).joined
+    assert rig.mac.session is first
+    assert rig.mac.refused == {"join accept: JoinNonce used before": 1}
+
+
+def test_a_join_nonce_is_refused_after_a_restart_too():
+    rig = Rig()
+    rig.join()
+    again = Rig(Memory(rig.files.content))
+    again.now = HOUR_MS
+    again.ready(again.mac.join(again.now, 5))
+    assert not again.windows(ACCEPT).joined
+
+
+def test_a_smaller_join_nonce_is_accepted():
+    rig = Rig()
+    rig.join(accept=accept_with(b"\x20\x09\0\0" + b"\0\0\0" + b"\1\2\3\4" + bytes([0, 1])))
+    rig.now += HOUR_MS
+    rig.join(accept=accept_with(b"\x20\x02\0\0" + b"\0\0\0" + b"\1\2\3\5" + bytes([0, 1])))
+    assert rig.mac.session.address == 0x05030201
+
+
+def test_dev_nonces_count_up_from_zero():
+    rig = Rig()
+    nonces = []
+    for _ in range(3):
+        sent = rig.ready(rig.mac.join(rig.now, 5))
+        nonces.append(sent.payload[17] | sent.payload[18] << 8)
+        rig.windows()
+        rig.now += HOUR_MS
+    assert nonces == [0, 1, 2]
+
+
+def test_all_dev_nonces_spent_is_an_error_and_not_a_repetition():
+    from lorawan.store import DEV_NONCE_END, NoncesSpent
+
+    rig = Rig()
+    rig.mac._store.dev_nonce = DEV_NONCE_END
+    raises(NoncesSpent, rig.mac.join, 0, 5)
+
+
+def test_a_downlink_is_no_join_accept():
+    raises(
+        frames.FrameRefused, frames.read_join_accept, APP_KEY, bytes([frames.UNCONFIRMED_DOWN]) + bytes(16)
+    )
+
+
+def test_schedule_varies_the_data_rate_from_the_fastest_to_the_slowest_and_around():
+    schedule = JoinSchedule(eu868, lambda n: 0)
+    rates = []
+    for i in range(7):
+        rates.append(schedule.data_rate())
+        schedule.sent(i * 60000, 1000)
+    assert rates == [5, 4, 3, 2, 1, 0, 5]
+
+
+def test_schedule_keeps_the_back_off_of_the_specification():
+    """36 s of airtime in the first hour, 36 s in the next ten, 8.7 s in each day after that: spread, nearly used."""
+    schedule = JoinSchedule(eu868, lambda n: n // 2)
+    airtime = 1482752  # a request at SF12
+    now, sent = 1000, []
+    while now < 4 * 24 * HOUR_MS:
+        now = schedule.earliest(now)
+        schedule.sent(now, airtime)
+        sent.append(now - 1000)
+    periods = [(0, HOUR_MS, 36000), (HOUR_MS, 11 * HOUR_MS, 36000)]
+    for day in range(3):
+        start = (11 + 24 * day) * HOUR_MS
+        periods.append((start, start + 24 * HOUR_MS, 8700))
+    for begin, end, budget_ms in periods:
+        count = len([at for at in sent if begin <= at < end])
+        assert budget_ms * 0.8 - 1483 <= count * airtime // 1000 <= budget_ms + 1483
+    # The budget of the ten hours is not spent in the first of them.
+    assert len([at for at in sent if HOUR_MS <= at < 2 * HOUR_MS]) <= 3
+
+
+def test_two_requests_are_never_closer_than_the_windows_of_the_first():
+    schedule = JoinSchedule(eu868, lambda n: 0)
+    schedule.sent(1000, 1000)
+    assert schedule.earliest(1000) >= 1000 + 8000
+
+
+def test_first_request_can_be_held_back_by_a_random_time():
+    schedule = JoinSchedule(eu868, lambda n: n // 2)
+    schedule.delay(1000, 5000)
+    assert schedule.earliest(1000) == 3500
+
+
+def test_request_after_a_restart_waits_as_if_the_last_one_had_just_ended():
+    rig = Rig()
+    rig.ready(rig.mac.join(0, 0))
+    again = Rig(Memory(rig.files.content))
+    operation = again.mac.join(0, 5)
+    assert not isinstance(operation, Listen)
+    # A request at SF12 takes 1.48 s; a sub-band of 1 % then rests 99 times as long.
+    assert operation.until == 1482752 * 99 // 1000 + 1
