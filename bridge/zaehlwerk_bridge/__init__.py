@@ -1,0 +1,1 @@
+"""From ChirpStack to MQTT: sources, decode, ledger, outbox, publisher."""

@@ -1,0 +1,26 @@
+"""What a source yields: one event of one device, with the cursor up to which its stream has then been read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An item of a device's stream. Times are int nanoseconds of UTC Unix time."""
+
+    source: str  # which source, "grpc"
+    dev_eui: str  # 16 lower-case hexadecimal digits
+    kind: str  # "up", "join", "ack", "txack", "log", "status"
+    dedup_id: str  # the server's deduplication id; empty where the event has none
+    cursor: str  # the item's id in its stream, "<ms>-<seq>"
+    received_ns: int  # when the server received it
+    f_port: int = 0
+    f_cnt: int = 0
+    payload: bytes = b""
+    device_name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    dr: int = 0
+    rssi: int | None = None
+    snr: float | None = None
+    gateways: int = 0
+    problem: str = ""  # why the source could not read the item; such an event is rejected, never dropped

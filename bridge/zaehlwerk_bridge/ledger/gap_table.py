@@ -1,0 +1,85 @@
+"""The table of gaps: what history may still resolve, what waits for an anchor, and what nodes are asked for."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from zaehlwerk_bridge.ledger.cell import Cell
+from zaehlwerk_bridge.ledger.segment import Gap
+from zaehlwerk_protocol.receiver import MODULUS
+
+NS = 1_000_000_000
+MAX_TRIES = 6
+REACH = 96
+"""Intervals back that a node has for certain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Intervals that a backfill command would bring: `index` mod 2^16, `count` of them."""
+
+    dev_eui: str
+    unsynced: bool
+    index: int
+    count: int
+    chain: int
+    number: int  # of the cell that ends the gap
+
+
+class GapTable:
+    """Gaps of all chains in the transaction of `database`."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def put(self, chain: int, after: Cell, gap: Gap, due_ns: int | None, ask_ns: int | None) -> None:
+        """There is a gap before the total of `after`. Asking goes on where it was if the gap is known already."""
+        self._database.execute(
+            "INSERT INTO gap (chain, unsynced, number, due_ns, first, last, tries, ask_ns) VALUES (?, ?, ?, ?, ?, ?, 0, ?)"
+            " ON CONFLICT DO UPDATE SET due_ns = excluded.due_ns, first = excluded.first, last = excluded.last,"
+            " ask_ns = CASE WHEN excluded.ask_ns IS NULL OR tries > 0 THEN min(ask_ns, excluded.ask_ns)"
+            " ELSE excluded.ask_ns END",
+            (chain, after.unsynced, after.number, due_ns, gap.first, gap.last, ask_ns),
+        )
+
+    def drop(self, chain: int, after: Cell) -> None:
+        """There is no gap (any more) before the total of `after`."""
+        self._database.execute(
+            "DELETE FROM gap WHERE chain = ? AND unsynced = ? AND number = ?",
+            (chain, after.unsynced, after.number),
+        )
+
+    def due(self, now_ns: int) -> list[tuple[int, int, int]]:
+        """(chain, unsynced, number) of the gaps whose grace is over."""
+        rows = self._database.execute(
+            "SELECT chain, unsynced, number FROM gap WHERE due_ns <= ? ORDER BY due_ns, chain, number",
+            (now_ns,),
+        )
+        return [(chain, unsynced, number) for chain, unsynced, number in rows]
+
+    def next_due_ns(self) -> int | None:
+        """When the next gap's grace, or the pause before asking for one, is over."""
+        row = self._database.execute(
+            "SELECT min(at) FROM (SELECT min(due_ns) AS at FROM gap UNION ALL SELECT min(ask_ns) FROM gap)"
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def wanted(self, now_ns: int) -> list[Want]:
+        """What to ask for now."""
+        rows = self._database.execute(
+            "SELECT chain.dev_eui, gap.unsynced, gap.first, gap.last, gap.chain, gap.number"
+            " FROM gap JOIN chain ON chain.id = gap.chain WHERE ask_ns <= ? ORDER BY ask_ns, gap.chain, gap.number",
+            (now_ns,),
+        )
+        return [
+            Want(dev_eui, bool(unsynced), first % MODULUS, min(last - first + 1, REACH), chain, number)
+            for dev_eui, unsynced, first, last, chain, number in rows
+        ]
+
+    def asked(self, want: Want, now_ns: int) -> None:
+        """Note a try; the next one waits twice as long, after the last there is none."""
+        self._database.execute(
+            "UPDATE gap SET tries = tries + 1, ask_ns = CASE WHEN tries + 1 >= ? THEN NULL ELSE"
+            " ? + (SELECT interval_s FROM chain WHERE id = gap.chain) * ? * (1 << tries) END"
+            " WHERE chain = ? AND unsynced = ? AND number = ?",
+            (MAX_TRIES, now_ns, NS, want.chain, want.unsynced, want.number),
+        )

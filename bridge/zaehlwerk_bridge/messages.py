@@ -1,0 +1,98 @@
+"""Messages: topics and payloads as the platform gets them. Pure; what is stored and sent is exactly this."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zaehlwerk_bridge.station import Station
+
+VERSION = "v1"
+CONTENT_TYPE = "application/json"
+EVENT_TYPE = "zaehlwerk.v1"
+SPEC_VERSION = "1.0"  # CloudEvents
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT message. `properties`: CloudEvents attributes, the same on every redelivery."""
+
+    station: str  # slug; empty for the bridge itself
+    topic: str
+    payload: bytes
+    properties: Mapping[str, str] = field(default_factory=dict)
+    retain: bool = False
+
+
+class Messages:
+    """Makes messages under `prefix` for bridge `bridge_id`."""
+
+    def __init__(self, prefix: str, bridge_id: str) -> None:
+        self._prefix = prefix
+        self._bridge_id = bridge_id
+
+    def records(self, slug: str, records: Sequence[Mapping[str, Any]], supersedes: Sequence[str]) -> Message:
+        """Records, and the ids that they supersede, for one transaction of the consumer."""
+        only_spans = all(record["resolution"] == "span" for record in records)
+        content: dict[str, Any] = {"station": slug, "records": list(records), "supersedes": list(supersedes)}
+        newest = max(int(record["revision"]) for record in records)
+        time = max((record["end"] for record in records if record["end"]), default=None)
+        return self._station(slug, "span" if only_spans else "count", content, f"{slug}.{newest}", time)
+
+    def last(self, slug: str, record: Mapping[str, Any]) -> Message:
+        """The newest interval of a station; retained."""
+        content = {"station": slug, "record": record}
+        identity = f"{slug}.{record['revision']}.last"
+        return self._station(slug, "last", content, identity, record["end"], retain=True)
+
+    def meta(self, station: Station) -> Message:
+        """What a station is; retained."""
+        content = {
+            "station": station.slug,
+            "name": station.name,
+            "position": None if station.position is None else list(station.position),
+            "corridor": station.corridor or None,
+            "works": station.works or None,
+            "channels": [
+                {"name": channel.name, "class": channel.traffic_class, "direction": channel.direction}
+                for channel in station.channels
+            ],
+        }
+        return self._station(station.slug, "meta", content, f"{station.slug}.meta", None, retain=True)
+
+    def about(
+        self, slug: str, kind: str, content: Mapping[str, Any], identity: str, time: str | None
+    ) -> Message:
+        """A status, flow, alarm or result message."""
+        return self._station(slug, kind, {"station": slug, **content}, identity, time)
+
+    def rejected(self, content: Mapping[str, Any], identity: str) -> Message:
+        """Something that could not be read, with the reason."""
+        topic = f"{self._prefix}/{VERSION}/bridge/{self._bridge_id}/rejected"
+        return Message("", topic, _json(content), self._attributes("rejected", identity, None))
+
+    def _station(
+        self,
+        slug: str,
+        kind: str,
+        content: Mapping[str, Any],
+        identity: str,
+        time: str | None,
+        *,
+        retain: bool = False,
+    ) -> Message:
+        topic = f"{self._prefix}/{VERSION}/{slug}/{kind}"
+        return Message(slug, topic, _json(content), self._attributes(kind, identity, time), retain)
+
+    def _attributes(self, kind: str, identity: str, time: str | None) -> dict[str, str]:
+        attributes = {
+            "specversion": SPEC_VERSION,
+            "id": identity,
+            "source": f"{self._prefix}/{VERSION}/bridge/{self._bridge_id}",
+            "type": f"{EVENT_TYPE}.{kind}",
+        }
+        return attributes if time is None else {**attributes, "time": time}
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

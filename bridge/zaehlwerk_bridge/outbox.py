@@ -1,0 +1,55 @@
+"""The outbox: messages that are stored and not yet acknowledged by the broker, in the order of their making."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from zaehlwerk_bridge.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A stored message. `seq` rises; a row is deleted on a non-error PUBACK only."""
+
+    seq: int
+    station: str
+    topic: str
+    payload: bytes
+    retain: bool
+    properties: Mapping[str, str]
+
+
+class Outbox:
+    """The table in the transaction of `database`."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def add(self, message: Message) -> int:
+        """Store a message; returns its seq."""
+        properties = json.dumps(dict(message.properties), separators=(",", ":"))
+        cursor = self._database.execute(
+            "INSERT INTO outbox (station, topic, payload, properties, retain) VALUES (?, ?, ?, ?, ?)",
+            (message.station, message.topic, message.payload, properties, message.retain),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def rows(self, after_seq: int, limit: int) -> list[OutboxRow]:
+        """At most `limit` rows behind `after_seq`, oldest first."""
+        rows = self._database.execute(
+            "SELECT seq, station, topic, payload, retain, properties FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after_seq, limit),
+        )
+        return [
+            OutboxRow(seq, s, topic, payload, bool(r), json.loads(p)) for seq, s, topic, payload, r, p in rows
+        ]
+
+    def delete(self, seqs: Iterable[int]) -> None:
+        """Forget acknowledged rows."""
+        self._database.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in seqs])
+
+    def size(self) -> int:
+        """Rows waiting."""
+        return int(self._database.execute("SELECT count(*) FROM outbox").fetchone()[0])

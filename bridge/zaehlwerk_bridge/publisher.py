@@ -1,0 +1,350 @@
+"""From the outbox to the city's broker: MQTT 5, QoS 1, a window in flight, every reason code read.
+
+A row leaves the outbox on a PUBACK without an error, and on nothing else. A message that the broker refuses holds
+its station, and no other; one that no broker can take is put aside with its reason.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from zaehlwerk_bridge.backoff import Backoff
+from zaehlwerk_bridge.clock import Clock, sleep_until_set
+from zaehlwerk_bridge.errors import ClientTakenOver, SettingsError
+from zaehlwerk_bridge.messages import CONTENT_TYPE
+from zaehlwerk_bridge.mqtt_packet import PublishProperties, publish_bytes
+from zaehlwerk_bridge.mqtt_session import (
+    FIRST_ERROR,
+    NO_MATCHING_SUBSCRIBERS,
+    PACKET_TOO_LARGE,
+    SESSION_TAKEN_OVER,
+    ConnectFailed,
+    Limits,
+    MqttSession,
+    SessionEnd,
+    Will,
+    reason_name,
+)
+from zaehlwerk_bridge.outbox import OutboxRow
+from zaehlwerk_bridge.secret_file import SecretFile
+from zaehlwerk_bridge.settings import MqttSettings
+from zaehlwerk_bridge.station_queues import StationQueues
+
+HELD_KINDS = frozenset({"count", "span"})
+"""Last parts of the topics whose messages are worth keeping until somebody has subscribed."""
+ROWS_IN_MEMORY = 1000
+STEADY_S = 10.0
+"""A connection that lasted this long works: the next wait is the shortest again."""
+STOP_S = 1.5
+"""So long a stopping bridge waits for what is in flight."""
+
+
+class OutboxReader(Protocol):
+    """What the publisher asks of the store."""
+
+    async def rows(self, after_seq: int, limit: int) -> list[OutboxRow]:
+        """Return at most `limit` rows behind `after_seq`, oldest first."""
+        ...
+
+    async def acknowledged(self, rows: Sequence[OutboxRow]) -> None:
+        """Delete rows that the broker took."""
+        ...
+
+    async def quarantine(self, row: OutboxRow, reason: str, now_ns: int) -> None:
+        """Move a row that the broker can never take to the rejected ones."""
+        ...
+
+
+@dataclass(slots=True)
+class PublisherCounts:
+    """What became of messages since the start."""
+
+    acknowledged: int = 0
+    without_subscriber: int = 0
+    """PUBACKs that said that nobody has subscribed, each retry counted."""
+    refused: int = 0
+    """PUBACKs with an error, each retry counted."""
+    quarantined: int = 0
+    connections: int = 0
+
+
+@dataclass(slots=True)
+class _Hold:
+    backoff: Backoff
+    until_ns: int
+    reason: str
+
+
+@dataclass(slots=True)
+class _Connection:
+    session: MqttSession
+    window: int
+    limits: Limits
+    in_flight: dict[int, OutboxRow] = field(default_factory=dict)
+    status_mid: int = 0
+
+
+class Publisher:
+    """Publishes until `stop()`; survives the broker.
+
+    `clock` stamps what is put aside; `wall` is real time, in which the broker lives. `status_topic` gets the birth
+    and the will, retained. `changed` is called when `idle`, `connected` or `trouble` may have changed.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        client_id: str,
+        status_topic: str,
+        password: SecretFile | None,
+        outbox: OutboxReader,
+        clock: Clock,
+        wall: Clock,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+        changed: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._client_id = client_id
+        self._status_topic = status_topic
+        self._password = password
+        self._outbox = outbox
+        self._clock = clock
+        self._wall = wall
+        self._rng = rng
+        self._log = log
+        self._changed = changed
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._queues = StationQueues(ROWS_IN_MEMORY)
+        self._finished: list[OutboxRow] = []
+        self._too_large: list[tuple[OutboxRow, str]] = []
+        self._holds: dict[str, _Hold] = {}
+        self._connection: _Connection | None = None
+        self.counts = PublisherCounts()
+        self.trouble = "not connected yet"
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted the connection."""
+        return self._connection is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was in the outbox has been acknowledged and deleted."""
+        return self._connection is not None and self._queues.empty
+
+    @property
+    def held(self) -> dict[str, str]:
+        """Stations whose messages are held, with the reason."""
+        return {station: hold.reason for station, hold in self._holds.items()}
+
+    def more(self) -> None:
+        """Say that the outbox has new messages."""
+        self._queues.more()
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Send nothing new, wait for what is in flight, say goodbye; `run` returns then."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Connect, publish, connect again. Raises ClientTakenOver, and what the store raises."""
+        backoff = Backoff(self._rng, self._settings.backoff_first_s, self._settings.backoff_most_s)
+        while not self._stopping.is_set():
+            started_ns = self._wall.now_ns()
+            try:
+                end = await self._connect_and_publish()
+            except (ConnectFailed, SettingsError) as error:
+                self._troubled(str(error))
+            else:
+                if end is None:
+                    return
+                if end.code == SESSION_TAKEN_OVER:
+                    raise ClientTakenOver(
+                        f"another client connected to {self._settings.host} as {self._client_id!r}: "
+                        "give every bridge an id of its own (setting id or mqtt.client_id)"
+                    )
+                self._troubled(end.reason)
+                if self._wall.now_ns() - started_ns >= STEADY_S * 1e9:
+                    backoff.reset()
+            await sleep_until_set(self._wall, backoff.next(), self._stopping)
+
+    def _troubled(self, reason: str) -> None:
+        if reason != self.trouble:
+            self._log.error("broker is not connected", reason=reason)
+        self.trouble = reason
+        self._changed()
+
+    async def _connect_and_publish(self) -> SessionEnd | None:
+        """One connection; None if it was ended by `stop`."""
+        settings = self._settings
+        will = Will(self._status_topic, _status("offline", "connection lost"))
+        session = MqttSession(settings, self._client_id, self._password, will, self._on_acknowledged)
+        try:
+            limits = await session.connect()
+            # Nothing of an earlier connection is left: what was in flight then is in the outbox, in order.
+            self._queues = StationQueues(ROWS_IN_MEMORY)
+            self._holds = {}
+            window = min(settings.window, limits.receive_maximum)
+            self._connection = connection = _Connection(session, window, limits)
+            self.counts.connections += 1
+            self.trouble = ""
+            self._log.info("broker is connected", host=settings.host, window=window)
+            self._announce(connection, "online", "")
+            self._changed()
+            session.ended.add_done_callback(lambda _: self._wake.set())
+            return await self._pump(connection)
+        finally:
+            self._connection = None
+            session.close()
+            self._changed()
+
+    async def _pump(self, connection: _Connection) -> SessionEnd | None:
+        session = connection.session
+        while True:
+            self._wake.clear()
+            if session.ended.done():
+                await self._forget()
+                return session.ended.result()
+            if self._stopping.is_set():
+                await self._finish(connection)
+                return None
+            reading = self._queues.reading()
+            if reading is not None:
+                self._queues.refill(reading, await self._outbox.rows(reading.after_seq, reading.limit))
+            wait_s = self._release()
+            self._send(connection)
+            if self._finished or self._too_large:
+                await self._forget()
+                continue
+            if self._queues.empty:
+                self._changed()
+            if self._queues.reading() is None:
+                await sleep_until_set(self._wall, wait_s, self._wake)
+
+    def _send(self, connection: _Connection) -> None:
+        while len(connection.in_flight) + (connection.status_mid > 0) < connection.window:
+            row = self._queues.next()
+            if row is None:
+                break
+            properties = PublishProperties(CONTENT_TYPE, row.properties)
+            size = publish_bytes(row.topic, len(row.payload), properties)
+            most = connection.limits.maximum_packet_size
+            if most is not None and size > most:
+                # Sent, it would end the connection without a PUBACK, and do so again after every reconnect.
+                self._put_aside(row, f"packet of {size} bytes; the broker takes at most {most}")
+                continue
+            mid = connection.session.publish(row.topic, row.payload, row.retain, properties)
+            connection.in_flight[mid] = row
+        connection.session.flush()
+
+    def _on_acknowledged(self, mid: int, code: int) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        self._wake.set()
+        if mid == connection.status_mid:
+            connection.status_mid = 0
+            if code >= FIRST_ERROR:
+                self._log.error("broker refuses a topic", topic=self._status_topic, reason=reason_name(code))
+            return
+        row = connection.in_flight.pop(mid, None)
+        if row is None:
+            return
+        if code == NO_MATCHING_SUBSCRIBERS:
+            self.counts.without_subscriber += 1
+            if self._settings.hold_without_subscriber and row.topic.rpartition("/")[2] in HELD_KINDS:
+                self._hold(row, code)
+                return
+        elif code == PACKET_TOO_LARGE:
+            self._put_aside(row, f"{len(row.payload)} bytes of payload: {reason_name(code)}")
+            return
+        elif code >= FIRST_ERROR:
+            self.counts.refused += 1
+            self._hold(row, code)
+            return
+        self.counts.acknowledged += 1
+        if self._holds.pop(row.station, None) is not None:
+            self._log.info("messages are taken again", station=row.station)
+        self._queues.done(row)
+        self._finished.append(row)
+
+    def _hold(self, row: OutboxRow, code: int) -> None:
+        reason = reason_name(code)
+        hold = self._holds.get(row.station)
+        if hold is None or hold.reason != reason:
+            self._log.warning("messages are held", station=row.station, topic=row.topic, reason=reason)
+        if hold is None:
+            backoff = Backoff(self._rng, self._settings.backoff_first_s, self._settings.backoff_most_s)
+            hold = self._holds[row.station] = _Hold(backoff, 0, reason)
+        hold.reason = reason
+        hold.until_ns = self._wall.now_ns() + int(hold.backoff.next() * 1e9)
+        self._queues.hold(row)
+        self._changed()
+
+    def _release(self) -> float | None:
+        """Retry what was held long enough; return the seconds until the next is, None if nothing is held."""
+        now_ns = self._wall.now_ns()
+        next_ns = None
+        for station, hold in self._holds.items():
+            if hold.until_ns <= now_ns:
+                self._queues.retry(station)
+            elif next_ns is None or hold.until_ns < next_ns:
+                next_ns = hold.until_ns
+        return None if next_ns is None else (next_ns - now_ns) / 1e9
+
+    def _put_aside(self, row: OutboxRow, reason: str) -> None:
+        self._log.error("message is put aside", topic=row.topic, reason=reason)
+        self.counts.quarantined += 1
+        self._holds.pop(row.station, None)
+        self._queues.done(row)
+        if row.topic.endswith("/rejected"):
+            self._finished.append(
+                row
+            )  # to reject a rejection would never end; the table of rejected ones has it
+        else:
+            self._too_large.append((row, reason))
+
+    async def _forget(self) -> None:
+        """Delete from the outbox what has been dealt with."""
+        finished, self._finished = self._finished, []
+        too_large, self._too_large = self._too_large, []
+        queues = self._queues
+        if finished:
+            await self._outbox.acknowledged(finished)
+        for row, reason in too_large:
+            await self._outbox.quarantine(row, reason, self._clock.now_ns())
+            queues.more()  # the store says in a message of its own that this one was rejected
+        for row in [*finished, *(row for row, _ in too_large)]:
+            queues.forget(row)
+
+    async def _finish(self, connection: _Connection) -> None:
+        """Wait for what is in flight, then leave."""
+        deadline_ns = self._wall.now_ns() + int(STOP_S * 1e9)
+        self._announce(connection, "offline", "stopped")
+        while (connection.in_flight or connection.status_mid) and not connection.session.ended.done():
+            left_s = (deadline_ns - self._wall.now_ns()) / 1e9
+            if left_s <= 0:
+                break
+            self._wake.clear()
+            await sleep_until_set(self._wall, left_s, self._wake)
+        await self._forget()
+        await connection.session.disconnect()
+
+    def _announce(self, connection: _Connection, state: str, reason: str) -> None:
+        properties = PublishProperties(CONTENT_TYPE, {})
+        payload = _status(state, reason)
+        connection.status_mid = connection.session.publish(self._status_topic, payload, True, properties)
+        connection.session.flush()
+
+
+def _status(state: str, reason: str) -> bytes:
+    content = {"state": state} if not reason else {"state": state, "reason": reason}
+    return json.dumps(content, separators=(",", ":")).encode()

@@ -1,0 +1,118 @@
+"""What status, flow, alarm and answer frames say, as the platform gets it. Pure."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from zaehlwerk_bridge.station import Station
+from zaehlwerk_protocol import alarm as alarms
+from zaehlwerk_protocol import answer as answers
+from zaehlwerk_protocol.alarm import Alarm
+from zaehlwerk_protocol.answer import Answer
+from zaehlwerk_protocol.flow import Flow
+from zaehlwerk_protocol.state import FAULT, LOW_BATTERY, TAMPER, UNSYNCED
+from zaehlwerk_protocol.status import Status
+
+Content = dict[str, Any]
+
+KINDS = {
+    alarms.STUCK: "stuck",
+    alarms.SILENT: "silent",
+    alarms.TAMPER: "tamper",
+    alarms.LOW_BATTERY: "low_battery",
+    alarms.CLOCK_LOST: "clock_lost",
+    alarms.CONGESTION: "congestion",
+}
+RESULTS = {
+    answers.OK: "ok",
+    answers.UNKNOWN_KIND: "unknown_kind",
+    answers.BAD_ARGS: "bad_args",
+    answers.REFUSED: "refused",
+    answers.NO_RECORD: "no_record",
+    answers.INCOMPLETE: "incomplete",
+}
+"""In words; what a later version may add is passed on as its number."""
+
+
+def utc(received_ns: int) -> str:
+    """RFC 3339, to the second."""
+    return datetime.fromtimestamp(received_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def state(bits: int) -> Content:
+    """The state number of a frame in words."""
+    return {
+        "clock": "unsynced" if bits & UNSYNCED else "utc",
+        "fault": bool(bits & FAULT),
+        "low_battery": bool(bits & LOW_BATTERY),
+        "tamper": bool(bits & TAMPER),
+    }
+
+
+def status(frame: Status, received_ns: int) -> Content:
+    """How the node is; what it does not know is null."""
+    health = frame.health
+    content: Content = {
+        "received": utc(received_ns),
+        "protocol": frame.version,
+        "epoch": f"{frame.epoch:08x}",
+        "interval_s": frame.interval_s,
+        **state(frame.state),
+        "health": None,
+    }
+    if health is not None:
+        content["health"] = {
+            "firmware": None if health.firmware is None else _version(health.firmware),
+            "boots": health.boots,
+            "reset_cause": health.reset_cause,
+            "crash": None if health.crash is None else health.crash.decode("utf-8", "replace"),
+            "uptime_s": health.uptime_s,
+            "battery_mv": health.battery_mv,
+            "temperature_c": None if health.temperature is None else health.temperature / 10,
+            "clock_error_ms": health.clock_error_ms,
+            "config_hash": None if health.config_hash is None else health.config_hash.hex(),
+        }
+    return content
+
+
+def flow(frame: Flow, end_s: int | None, station: Station) -> Content:
+    """Speeds in km/h and occupancy as a share, per channel; null where not determinable."""
+    return {
+        "end": None if end_s is None else utc(end_s * 1_000_000_000),
+        "channels": [
+            {
+                "name": station.channel(number).name,
+                "mean_kmh": None if mean is None else mean / 10,
+                "v85_kmh": None if v85 is None else v85 / 10,
+                "occupancy": None if occupancy is None else occupancy / 1000,
+            }
+            for number, (mean, v85, occupancy) in enumerate(frame.rows)
+        ],
+    }
+
+
+def alarm(frame: Alarm, received_ns: int, station: Station) -> Content:
+    """What was raised or is over, with the station's corridor and works, so that traffic can be led around it."""
+    return {
+        "received": utc(received_ns),
+        "at": None if frame.at is None else utc(frame.at * 1_000_000_000),
+        "kind": KINDS.get(frame.kind, str(frame.kind)),
+        "raised": frame.raised,
+        "channels": [station.channel(number).name for number in range(8) if frame.mask >> number & 1],
+        "value": frame.value,
+        "corridor": station.corridor or None,
+        "works": station.works or None,
+    }
+
+
+def answer(frame: Answer, received_ns: int) -> Content:
+    """What became of a command."""
+    return {
+        "received": utc(received_ns),
+        "token": frame.token,
+        "command": frame.kind,
+        "result": RESULTS.get(frame.result, str(frame.result)),
+    }
+
+
+def _version(number: int) -> str:
+    return f"{number >> 16}.{number >> 8 & 0xFF}.{number & 0xFF}"

@@ -1,0 +1,177 @@
+"""One device's event stream, kept open: opened at the common pace, watched, opened again after jittered waits."""
+
+import asyncio
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+import grpc.aio
+from chirpstack_api import api
+from structlog.typing import FilteringBoundLogger
+
+from zaehlwerk_bridge.backoff import Backoff
+from zaehlwerk_bridge.clock import Clock
+from zaehlwerk_bridge.errors import SettingsError
+from zaehlwerk_bridge.sources.connection import Connection, describe
+from zaehlwerk_bridge.sources.interface import Sink
+from zaehlwerk_bridge.sources.item import ItemProblem, to_event
+from zaehlwerk_bridge.sources.item_id import parse
+from zaehlwerk_bridge.sources.pace import Pace
+from zaehlwerk_bridge.sources.replay import Replay, Verdict
+
+STEADY_NS = 60 * 10**9
+"""A stream that was open for this long works: the next wait is the shortest again."""
+
+
+class StreamState(enum.Enum):
+    """Where a stream is."""
+
+    CLOSED = enum.auto()
+    OPENING = enum.auto()
+    OPEN = enum.auto()
+    WAITING = enum.auto()
+    """Ended or refused; will be opened again."""
+
+
+@dataclass(frozen=True)
+class StreamContext:
+    """What all streams of a source share."""
+
+    source: str
+    connection: Connection
+    clock: Clock
+    pace: Pace
+    log: FilteringBoundLogger
+    unauthenticated: Callable[[], None]
+    """A stream was refused: the device may be gone, so list the devices again."""
+
+
+class DeviceStream:
+    """Reads `dev_eui`'s stream on `channel` until its task is cancelled."""
+
+    def __init__(
+        self, context: StreamContext, dev_eui: str, channel: grpc.aio.Channel, sink: Sink, backoff: Backoff
+    ) -> None:
+        self.dev_eui = dev_eui
+        self.channel = channel
+        self.state = StreamState.CLOSED
+        self.trouble = ""
+        self.items = 0
+        self.replay = Replay(None)
+        self._context = context
+        self._sink = sink
+        self._backoff = backoff
+        self._call: grpc.aio.UnaryStreamCall[object, api.LogItem] | None = None
+        self._reopening = False
+
+    @property
+    def newest_ms(self) -> int | None:
+        """Server's time of the newest item that came, milliseconds of UTC Unix time."""
+        return None if self.replay.cursor is None else self.replay.cursor[0]
+
+    def reopen(self) -> None:
+        """End the present call and open the stream again at once."""
+        if self._call is not None and self.state is StreamState.OPEN:
+            self._reopening = True
+            self._call.cancel()
+
+    async def run(self) -> None:
+        """Keep the stream open until cancelled."""
+        cursor = await self._sink.cursor(self._context.source, self.dev_eui)
+        self.replay = Replay(parse(cursor) if cursor is not None else None)
+        try:
+            while True:
+                await self._once()
+                if self._reopening:
+                    self._reopening = False
+                    continue
+                self._state(StreamState.WAITING)
+                await self._context.clock.sleep(self._backoff.next())
+        finally:
+            self._state(StreamState.CLOSED)
+
+    async def _once(self) -> None:
+        """One call from its opening to its end, which becomes `trouble`."""
+        self._state(StreamState.OPENING)
+        await self._context.pace.wait()
+        opened_ns = self._context.clock.now_ns()
+        try:
+            self.trouble = await self._read()
+        except grpc.aio.AioRpcError as error:
+            self.trouble = describe(error)
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                self._context.unauthenticated()
+        except SettingsError as error:
+            self.trouble = str(error)
+        except asyncio.CancelledError:
+            # grpc.aio raises the same for a call that was cancelled and for a task that was.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            self.trouble = "opened again" if self._reopening else "the call was cancelled"
+        finally:
+            if self._call is not None:
+                self._call.cancel()
+                self._call = None
+        if self._context.clock.now_ns() - opened_ns >= STEADY_NS:
+            self._backoff.reset()
+        self._context.log.info(
+            "stream ended", dev_eui=self.dev_eui, reason=self.trouble, tries=self._backoff.tries
+        )
+
+    async def _read(self) -> str:
+        stub = api.InternalServiceStub(self.channel)
+        request = api.StreamDeviceEventsRequest(dev_eui=self.dev_eui)
+        self._call = stub.StreamDeviceEvents(request, metadata=self._context.connection.metadata())
+        await self._call.wait_for_connection()
+        self.replay.connected()
+        self._state(StreamState.OPEN)
+        self._context.clock.away()
+        async for item in self._call:
+            self.items += 1
+            await self._take(item)
+            if self._reopening:
+                break
+        return "the server ended the stream"
+
+    async def _take(self, item: api.LogItem) -> None:
+        item_id = parse(item.id)
+        if item_id is not None:
+            verdict = self.replay.take(item_id)
+            if verdict is Verdict.KNOWN:
+                return
+            if verdict is Verdict.RESTARTED:
+                self.begin_again()
+                return
+            # Not for what is replayed: a stream that breaks in its history would be opened again without any wait.
+            self._backoff.reset()
+        try:
+            event = to_event(
+                self._context.source,
+                self.dev_eui,
+                item.id,
+                item.description,
+                item.body,
+                self._context.connection.settings.max_item_bytes,
+            )
+        except ItemProblem as problem:
+            self._context.log.warning(
+                "item without a place in its stream", dev_eui=self.dev_eui, reason=str(problem)
+            )
+            return
+        if event is not None:
+            await self._sink.take(event)
+
+    def begin_again(self) -> None:
+        """The server's ids began again: read the whole history, what is known of it is told by its deduplication id."""
+        self._context.log.warning(
+            "the server's item ids began again, its history is read whole", dev_eui=self.dev_eui
+        )
+        self.replay.restart()
+        self.reopen()
+
+    def _state(self, state: StreamState) -> None:
+        if state is not self.state:
+            self.state = state
+            self._sink.changed()

@@ -1,0 +1,51 @@
+"""What the bridge asks of a source, and what a source is given."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from zaehlwerk_bridge.event import Event
+
+
+class Sink(Protocol):
+    """The bridge as a source sees it."""
+
+    async def take(self, event: Event) -> None:
+        """Hand on an event. Waits while the bridge is behind: a source does not read faster than is stored."""
+        ...
+
+    async def cursor(self, source: str, stream: str) -> str | None:
+        """Return how far `stream` was stored, None if nothing of it was."""
+        ...
+
+    def changed(self) -> None:
+        """Say that `busy` or `ready` of the source may have another value now."""
+        ...
+
+
+class Source(Protocol):
+    """Yields every event of its streams at least once, each stream in its order."""
+
+    name: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything it reads from is open."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is at work that time should wait for (listing devices)."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What keeps it from being ready, one line without key material; empty if nothing does."""
+        ...
+
+    async def run(self, sink: Sink) -> None:
+        """Read until cancelled. Whatever the server does, it is tried again; nothing is raised for it."""
+        ...
+
+    async def acknowledge(self, events: Sequence[Event]) -> None:
+        """`events` are durable now, in the order in which they were taken. Not called for any other event."""
+        ...

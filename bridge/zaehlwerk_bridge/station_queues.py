@@ -1,0 +1,146 @@
+"""Which message of the outbox is next: stations beside each other, the messages of one station after each other.
+
+Pure: no I/O and no clock. In memory are at most `most` messages and one for each station that is held.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from zaehlwerk_bridge.outbox import OutboxRow
+
+
+@dataclass(slots=True)
+class _Station:
+    rows: deque[OutboxRow] = field(default_factory=deque)
+    in_flight: bool = False
+    held: bool = False
+    retrying: bool = False
+    resume_after: int | None = None
+    """The outbox holds rows of this station behind this seq that are not in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What to read of the outbox: at most `limit` rows behind `after_seq`."""
+
+    after_seq: int
+    limit: int
+    change: int
+
+
+class StationQueues:
+    """The messages in memory. Never two of a station are out at once, so a refused one is never overtaken."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._stations: dict[str, _Station] = {}
+        self._ready: list[tuple[int, str]] = []  # heap of (seq of the first message, station)
+        self._known: set[int] = set()
+        self._waiting = 0
+        self._after_seq = 0
+        self._exhausted = False
+        self._change = 0  # counts what makes a reading that is under way out of date
+
+    def __len__(self) -> int:
+        """Messages in memory, those in flight and those not yet forgotten included."""
+        return len(self._known)
+
+    @property
+    def held(self) -> list[str]:
+        """Stations that are held, by name."""
+        return sorted(name for name, station in self._stations.items() if station.held)
+
+    def reading(self) -> Reading | None:
+        """Return what to read of the outbox now; None if there is nothing left in it, or enough in memory."""
+        left = self._most - self._waiting
+        if self._exhausted or left * 2 < self._most:
+            return None
+        return Reading(self._after_seq, left, self._change)
+
+    def refill(self, reading: Reading, rows: Sequence[OutboxRow]) -> None:
+        """Take what the outbox gave for `reading`."""
+        if reading.change != self._change:
+            return  # something was added or has to be read again since: what is known is read once more
+        self._exhausted = len(rows) < reading.limit
+        for row in rows:
+            self._after_seq = max(self._after_seq, row.seq)
+            if row.seq in self._known:
+                continue
+            station = self._stations.setdefault(row.station, _Station())
+            if station.held:
+                # It stays in the outbox: a station that nobody takes must not fill the memory.
+                self._resume(station, row.seq - 1)
+                continue
+            self._known.add(row.seq)
+            self._waiting += 1
+            station.rows.append(row)
+            if len(station.rows) == 1 and not station.in_flight:
+                heapq.heappush(self._ready, (row.seq, row.station))
+
+    def more(self) -> None:
+        """The outbox got new messages."""
+        self._exhausted = False
+        self._change += 1
+
+    def next(self) -> OutboxRow | None:
+        """Return the oldest message that may be sent now; it is in flight from here on."""
+        if not self._ready:
+            return None
+        _, name = heapq.heappop(self._ready)
+        station = self._stations[name]
+        row = station.rows.popleft()
+        if not station.held:
+            self._waiting -= 1
+        station.retrying = False
+        station.in_flight = True
+        return row
+
+    def done(self, row: OutboxRow) -> None:
+        """`row` was in flight and will leave the outbox; `forget` it when it has left."""
+        station = self._stations[row.station]
+        station.in_flight = False
+        station.held = False
+        if station.resume_after is not None:
+            self._after_seq = min(self._after_seq, station.resume_after)
+            self.more()
+            station.resume_after = None
+        if station.rows:
+            heapq.heappush(self._ready, (station.rows[0].seq, row.station))
+        else:
+            del self._stations[row.station]
+
+    def forget(self, row: OutboxRow) -> None:
+        """`row` has left the outbox."""
+        self._known.discard(row.seq)
+
+    def hold(self, row: OutboxRow) -> None:
+        """`row` was in flight and was refused: keep it, and all that follows of its station, until `retry`."""
+        station = self._stations[row.station]
+        station.in_flight = False
+        station.held = True
+        if station.rows:
+            self._resume(station, station.rows[0].seq - 1)
+            self._waiting -= len(station.rows)
+            self._known.difference_update(left.seq for left in station.rows)
+            station.rows.clear()
+        station.rows.append(row)
+
+    def retry(self, name: str) -> None:
+        """Let a held station's first message be sent again; it stays held until that is `done`."""
+        station = self._stations.get(name)
+        if station is not None and station.held and not station.in_flight and not station.retrying:
+            station.retrying = True
+            heapq.heappush(self._ready, (station.rows[0].seq, name))
+
+    @property
+    def empty(self) -> bool:
+        """Whether the outbox has been read to its end and nothing of it is left in memory."""
+        return self._exhausted and not self._known
+
+    @staticmethod
+    def _resume(station: _Station, after_seq: int) -> None:
+        station.resume_after = (
+            after_seq if station.resume_after is None else min(station.resume_after, after_seq)
+        )
