@@ -1,0 +1,232 @@
+"""The command `zaehlwerk`. Each command imports what it needs when it runs, so that `decode` stays light."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zaehlwerk_tools.errors import ZaehlwerkError
+
+BUNDLED = Path(__file__).parent / "data" / "muenster"
+DEMO_DAY = "2026-06-18"
+EXIT_REFUSED = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="zaehlwerk",
+    help="Zählwerk, Verkehrszählung: a city's own counting network. Look at frames, and run a whole city in software.",
+    epilog="Start here: zaehlwerk demo",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+Stations = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B|all", help="Names, topic names or ids of stations, by commas.", show_default=True
+    ),
+]
+Loss = Annotated[float, typer.Option(metavar="P", help="Share of uplinks that the air loses, 0 to below 1.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Same seed: same frames, same ledger.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="One last line of JSON on standard output; all else goes to stderr.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where report.html and result.json go.", show_default="out/<day>"),
+]
+Bits = Annotated[
+    int, typer.Option(metavar="64|32", help="MicroPython of the boards; 32 has the ESP32's memory layout.")
+]
+BrokerPort = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PORT", min=0, max=65535, help="Port of our own broker.", show_default="any free one"
+    ),
+]
+BrokerAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--broker", metavar="HOST:PORT", help="Use this running broker, under a topic prefix of our own."
+    ),
+]
+RealTime = Annotated[
+    float | None,
+    typer.Option(
+        metavar="FACTOR", help="Run by the clock, FACTOR times as fast.", show_default="virtual time"
+    ),
+]
+Outages = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WHAT",
+        help="Fail for some minutes: gateway@08:00+60, radio:neutor@17:30+45, power:neutor@12:00+30. May be repeated.",
+    ),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"zaehlwerk {version('zaehlwerk')}\n")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def zaehlwerk(
+    context: typer.Context,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Zählwerk, Verkehrszählung: a city's own counting network. Look at frames, and run a whole city in software."""
+    if context.invoked_subcommand is None and not show_version:
+        sys.stdout.write(context.get_help() + "\n")
+
+
+@app.command()
+def demo(
+    stations: Stations = "all",
+    loss: Loss = 0.1,
+    seed: Seed = 1,
+    as_json: Json = False,
+    out: Out = None,
+    bits: Bits = 64,
+    broker_port: BrokerPort = None,
+    broker: BrokerAddress = None,
+    real_time: RealTime = None,
+    outage: Outages = None,
+) -> None:
+    """Count a real day of a real city: Münster's bicycles of 18 June 2026, through everything, to the last one.
+
+    Example: [bold]zaehlwerk demo[/bold]
+
+    Example: [bold]zaehlwerk demo --stations neutor,hafenstrasse --loss 0.5[/bold]
+
+    Exit status: 0 if nothing was lost, doubled or put into another interval, 1 if so, 2 if it could not be run.
+    """
+    _run(
+        data=BUNDLED,
+        day=DEMO_DAY,
+        stations=stations,
+        loss=loss,
+        seed=seed,
+        as_json=as_json,
+        out=out,
+        bits=bits,
+        broker_port=broker_port,
+        broker=broker,
+        real_time=real_time,
+        outages=tuple(outage or ()),
+    )
+
+
+@app.command()
+def simulate(
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Directory of a city's tables.", show_default="Münster, bundled"),
+    ] = None,
+    day: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YYYY-MM-DD", help="First day, Europe/Berlin.", show_default="the tables' first"
+        ),
+    ] = None,
+    days: Annotated[int, typer.Option(metavar="N", help="How many days.")] = 1,
+    stations: Stations = "all",
+    loss: Loss = 0.1,
+    seed: Seed = 1,
+    as_json: Json = False,
+    out: Out = None,
+    bits: Bits = 64,
+    broker_port: BrokerPort = None,
+    broker: BrokerAddress = None,
+    real_time: RealTime = None,
+    outage: Outages = None,
+) -> None:
+    """Count any days of any city whose quarter-hours are given as tables.
+
+    Example: [bold]zaehlwerk simulate --days 7[/bold]
+
+    Example: [bold]zaehlwerk simulate --data ~/tables --day 2026-10-25 --stations all --loss 0.1 --json[/bold]
+
+    Exit status: 0 if nothing was lost, doubled or put into another interval, 1 if so, 2 if it could not be run.
+    """
+    _run(
+        data=data or BUNDLED,
+        day=day,
+        days=days,
+        stations=stations,
+        loss=loss,
+        seed=seed,
+        as_json=as_json,
+        out=out,
+        bits=bits,
+        broker_port=broker_port,
+        broker=broker,
+        real_time=real_time,
+        outages=tuple(outage or ()),
+    )
+
+
+@app.command()
+def decode(
+    frame: Annotated[
+        str, typer.Argument(metavar="HEX", help="The payload's bytes; spaces and colons are allowed.")
+    ],
+    port: Annotated[int, typer.Option(metavar="N", help="The FPort that it came on; it names the frame.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+) -> None:
+    """Show what a frame says.
+
+    Example: [bold]zaehlwerk decode 84191f40004400070003420100 --port 1[/bold]
+    """
+    from zaehlwerk_tools.decode import decoded  # noqa: PLC0415
+
+    sys.stdout.write(decoded(frame, port, as_json=as_json))
+
+
+def _run(**asked: Any) -> None:
+    """Runs a city as the options `asked` (the fields of a Request), with what the extra [sim] brings."""
+    from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415
+
+    require_extra()
+    from zaehlwerk_tools.city import run_city  # noqa: PLC0415
+    from zaehlwerk_tools.request import Request  # noqa: PLC0415
+    from zaehlwerk_tools.simulate import simulate as run  # noqa: PLC0415
+
+    raise typer.Exit(run(Request(**asked), run_city))
+
+
+def main() -> None:
+    """The entry point: runs the command and exits with its status. What a person can mend is told in one line."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(
+                errors="replace"
+            )  # an ASCII terminal shows "?" for an umlaut and does not end the run
+    try:
+        status = app(standalone_mode=False)
+    except ZaehlwerkError as error:
+        status = _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        status = EXIT_INTERRUPTED
+    except Exception as error:
+        told = getattr(error, "format_message", None)  # what typer raises for a wrong command line
+        if told is None:
+            raise
+        status = _refuse(told())
+    if status == EXIT_INTERRUPTED:  # also what typer makes of an interrupt
+        sys.stderr.write("zaehlwerk: interrupted\n")
+    sys.exit(status or 0)
+
+
+def _refuse(what: str) -> int:
+    sys.stderr.write(f"zaehlwerk: {' '.join(what.split())}\n")
+    return EXIT_REFUSED

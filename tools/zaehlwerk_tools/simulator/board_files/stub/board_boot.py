@@ -1,0 +1,74 @@
+"""Turns this MicroPython into a virtual board: stands its own modules in for the ESP32's, mounts flash and node tree.
+
+Arguments: fd in, fd out, flash image, node tree. `board_main` drops this module when it is done, and its heap with it.
+"""
+
+import struct
+import sys
+
+import board_link as link
+
+link.connect(int(sys.argv[1]), int(sys.argv[2]), 44)
+flash_path, tree = sys.argv[3], sys.argv[4]
+(
+    link.ms_offset,
+    link.us_offset,
+    cut_ms,
+    cut_us,
+    cut_ops,
+    lease_ms,
+    seed,
+    rtc_s,
+    rtc_us,
+    cause,
+    link.pcnt_units,
+) = struct.unpack_from("<IIIHIIIIIBB", link.reply)
+uid = bytes(link.reply[36:44])
+
+import os
+import random
+import time
+
+import vfs
+
+random.seed(seed)
+link.native_time = time
+link.native_os = os
+
+import virtual_flash
+
+sys.modules["board_link"] = link
+sys.modules["os"] = __import__("virtual_os")
+import virtual_time
+
+virtual_time._rtc_s = rtc_s
+virtual_time._rtc_us = rtc_us
+sys.modules["time"] = virtual_time
+sys.modules["select"] = __import__("virtual_select")
+sys.modules["_asyncio"] = __import__("virtual_asyncio")
+import virtual_machine
+
+virtual_machine._cause = cause
+virtual_machine._uid = uid
+sys.modules["machine"] = virtual_machine
+
+device = virtual_flash.Flash(flash_path, cut_ops)
+posix = vfs.VfsPosix(tree)
+vfs.umount("/")
+# Without modification times: they would be the host's. 32 bit reads in the ESP32's small pieces and has its caches;
+# 64 bit is there for speed, and littlefs reads a lot.
+vfs.mount(vfs.VfsLfs2(device, mtime=False, readsize=1024 if sys.maxsize >> 32 else 32), "/")
+vfs.mount(posix, "/lib")
+os.chdir("/")
+sys.path[:] = ["", ".frozen", "/lib"]
+sys.argv[:] = []
+link.start_alarms(cut_ms, cut_us, lease_ms)
+for name in (
+    "virtual_flash",
+    "virtual_os",
+    "virtual_time",
+    "virtual_select",
+    "virtual_asyncio",
+    "virtual_machine",
+):
+    sys.modules.pop(name, None)

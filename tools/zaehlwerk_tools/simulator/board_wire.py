@@ -1,0 +1,75 @@
+"""The words between a virtual board's stub (board_files/stub/board_link.py) and the simulator: little-endian, over two pipes.
+
+From the board: op u8, payload length u16, local ms u32, local µs u16, payload. To the board: the bare answer, whose size
+follows from the question, and then what varies.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+HEADER = struct.Struct("<BHIH")
+BOOT = struct.Struct("<IIIHIIIIIBB8s")
+MOMENT = struct.Struct("<IH")
+COUNT = struct.Struct("<IIH")
+LEVEL = struct.Struct("<BIH")
+LEVEL_AT = struct.Struct("<BIH")
+TRANSMIT = struct.Struct("<IBIb")
+LISTEN = struct.Struct("<IBIH")
+HEARD = struct.Struct("<BIHhb")
+RESET = struct.Struct("<BI")
+CLOCK = struct.Struct("<II")
+ANALOG = struct.Struct("<i")
+
+NEVER_MS = 0x3FFFFFFF
+"""As a time of the board: never."""
+
+MEMORY_PART = 256
+
+
+class Op(IntEnum):
+    """What a board says. Questions get an answer; the others none, or the board's end."""
+
+    NOTICE = ord("N")  # nothing of mine happens before now any more
+    COUNT = ord("C")  # pin, edge -> COUNT
+    LEVEL = ord("L")  # pin [, moment] -> LEVEL
+    TRANSMIT = ord("T")  # TRANSMIT, payload -> MOMENT of the end
+    LISTEN = ord("R")  # LISTEN -> HEARD (its first byte is the length of the payload, 0: nothing), payload
+    RESET = ord("X")  # RESET; the end
+    POWER_OFF = ord("P")  # the end
+    ENDED = ord("E")  # 0 main.py returned, 1 it crashed; the end
+    IDLE = ord("F")  # nothing will ever wake me
+    BEGGING = ord("B")  # waiting to be killed
+    LEASE = ord("S")  # -> MOMENT until which the board may run, MOMENT of the next power cut
+    MEMORY_READ = ord("M")  # offset u16 -> total u16, length u16, part
+    MEMORY_WRITE = ord("m")  # offset u16, total u16, part
+    CLOCK_SET = ord("K")  # seconds since 2000, µs
+    NVS = ord("V")  # command, namespace, key, data -> i16 code, length u16, data
+    ANALOG = ord("A")  # kind, number -> i32
+    OUTPUT = ord("O")  # pin, level
+
+
+class Message(NamedTuple):
+    """One message of a board: local time and payload."""
+
+    op: int
+    ms: int
+    us: int
+    payload: bytes
+
+
+def split(buffer: bytearray) -> list[Message]:
+    """The whole messages at the start of `buffer`, which are removed from it."""
+    messages = []
+    at = 0
+    while len(buffer) - at >= HEADER.size:
+        op, length, ms, us = HEADER.unpack_from(buffer, at)
+        end = at + HEADER.size + length
+        if len(buffer) < end:
+            break
+        messages.append(Message(op, ms, us, bytes(buffer[at + HEADER.size : end])))
+        at = end
+    del buffer[:at]
+    return messages
