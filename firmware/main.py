@@ -5,6 +5,7 @@ import os
 import random
 import sys
 
+from app import modules
 from counting import SensorError
 
 try:
@@ -33,6 +34,7 @@ def _start():
         board = getattr(__import__("boards." + document["board"]), document["board"])
     except ImportError as error:
         raise ValueError("settings.json: board: boards/%s.py: %s" % (document["board"], error))
+    modules.load()
     from app.node import Node
 
     return Node(document, trouble, board, random.randrange, os.urandom)

@@ -26,8 +26,12 @@ from zaehlwerk_bridge.settings import MqttSettings
 SUCCESS = 0x00  # MQTT 5.0, 2.4
 NO_MATCHING_SUBSCRIBERS = 0x10
 FIRST_ERROR = 0x80
+MALFORMED_PACKET = 0x81
+PROTOCOL_ERROR = 0x82
 SESSION_TAKEN_OVER = 0x8E
+TOPIC_NAME_INVALID = 0x90
 PACKET_TOO_LARGE = 0x95
+PAYLOAD_FORMAT_INVALID = 0x99
 
 RECEIVE_MAXIMUM_DEFAULT = 65535  # MQTT 5.0, 3.2.2.3.3
 GOODBYE_S = 0.5
@@ -59,6 +63,8 @@ class SessionEnd:
 
     reason: str
     code: int | None
+    unreadable: bool = False
+    """The broker sent something that is no MQTT 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +258,9 @@ class MqttSession:
             text = f"the broker closed the connection: {code.value} {code}{': ' + reason if reason else ''}"
             self.ended.set_result(SessionEnd(text, code.value))
         else:
-            self.ended.set_result(SessionEnd(f"connection lost: {code}", None))
+            unreadable = code.value == PROTOCOL_ERROR
+            reason = "the broker's answer is not MQTT 5" if unreadable else f"connection lost: {code}"
+            self.ended.set_result(SessionEnd(reason, None, unreadable))
 
     def _drop_late(self, opening: asyncio.Future[None]) -> None:
         if not opening.cancelled() and opening.exception() is None:

@@ -27,7 +27,9 @@ class Outbox:
         self._database = database
 
     def add(self, message: Message) -> int:
-        """Store a message; returns its seq."""
+        """Store a message; returns its seq. Of a retained topic only the newest is of use: it replaces what waits."""
+        if message.retain:
+            self._database.execute("DELETE FROM outbox WHERE topic = ? AND retain = 1", (message.topic,))
         properties = json.dumps(dict(message.properties), separators=(",", ":"))
         cursor = self._database.execute(
             "INSERT INTO outbox (station, topic, payload, properties, retain) VALUES (?, ?, ?, ?, ?)",

@@ -2,6 +2,9 @@
 
 A row leaves the outbox on a PUBACK without an error, and on nothing else. A message that the broker refuses holds
 its station, and no other; one that no broker can take is put aside with its reason.
+
+Some brokers answer a message that they cannot take by ending the connection. So what was in flight at an end is sent
+one by one the next time, until it is known which message it was.
 """
 
 import asyncio
@@ -20,9 +23,12 @@ from zaehlwerk_bridge.messages import CONTENT_TYPE
 from zaehlwerk_bridge.mqtt_packet import PublishProperties, publish_bytes
 from zaehlwerk_bridge.mqtt_session import (
     FIRST_ERROR,
+    MALFORMED_PACKET,
     NO_MATCHING_SUBSCRIBERS,
     PACKET_TOO_LARGE,
+    PAYLOAD_FORMAT_INVALID,
     SESSION_TAKEN_OVER,
+    TOPIC_NAME_INVALID,
     ConnectFailed,
     Limits,
     MqttSession,
@@ -35,6 +41,12 @@ from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import MqttSettings
 from zaehlwerk_bridge.station_queues import StationQueues
 
+_BLAMES_THE_MESSAGE = frozenset(
+    {MALFORMED_PACKET, TOPIC_NAME_INVALID, PACKET_TOO_LARGE, PAYLOAD_FORMAT_INVALID}
+)
+"""Reasons to end a connection that say: this message, and it will be the same next time (MQTT 5.0, 3.14.2.1)."""
+STRIKES = 2
+"""A message that was alone in flight at the end of so many connections is held, for it may be what ended them."""
 HELD_KINDS = frozenset({"count", "span"})
 """Last parts of the topics whose messages are worth keeping until somebody has subscribed."""
 ROWS_IN_MEMORY = 1000
@@ -125,6 +137,8 @@ class Publisher:
         self._finished: list[OutboxRow] = []
         self._too_large: list[tuple[OutboxRow, str]] = []
         self._holds: dict[str, _Hold] = {}
+        self._one_by_one: set[int] = set()
+        self._strikes: dict[int, int] = {}
         self._connection: _Connection | None = None
         self.counts = PublisherCounts()
         self.trouble = "not connected yet"
@@ -191,7 +205,6 @@ class Publisher:
             limits = await session.connect()
             # Nothing of an earlier connection is left: what was in flight then is in the outbox, in order.
             self._queues = StationQueues(ROWS_IN_MEMORY)
-            self._holds = {}
             window = min(settings.window, limits.receive_maximum)
             self._connection = connection = _Connection(session, window, limits)
             self.counts.connections += 1
@@ -211,8 +224,10 @@ class Publisher:
         while True:
             self._wake.clear()
             if session.ended.done():
+                end = session.ended.result()
+                self._suspect(list(connection.in_flight.values()), end)
                 await self._forget()
-                return session.ended.result()
+                return end
             if self._stopping.is_set():
                 await self._finish(connection)
                 return None
@@ -230,10 +245,23 @@ class Publisher:
                 await sleep_until_set(self._wall, wait_s, self._wake)
 
     def _send(self, connection: _Connection) -> None:
-        while len(connection.in_flight) + (connection.status_mid > 0) < connection.window:
+        now_ns = self._wall.now_ns()
+        while True:
+            window = 1 if self._one_by_one else connection.window
+            if len(connection.in_flight) + (connection.status_mid > 0) >= window:
+                break
             row = self._queues.next()
             if row is None:
                 break
+            hold = self._holds.get(row.station)
+            if self._strikes.get(row.seq, 0) >= STRIKES:
+                self._strikes[row.seq] = 0
+                hold = self._new_hold(row, "the connection ended when it was sent")
+                hold.until_ns = now_ns + int(self._settings.backoff_most_s * 1e9)
+            if hold is not None and hold.until_ns > now_ns:
+                self._one_by_one.discard(row.seq)
+                self._queues.hold(row)
+                continue
             properties = PublishProperties(CONTENT_TYPE, row.properties)
             size = publish_bytes(row.topic, len(row.payload), properties)
             most = connection.limits.maximum_packet_size
@@ -258,6 +286,8 @@ class Publisher:
         row = connection.in_flight.pop(mid, None)
         if row is None:
             return
+        self._one_by_one.discard(row.seq)
+        self._strikes.pop(row.seq, None)
         if code == NO_MATCHING_SUBSCRIBERS:
             self.counts.without_subscriber += 1
             if self._settings.hold_without_subscriber and row.topic.rpartition("/")[2] in HELD_KINDS:
@@ -277,7 +307,13 @@ class Publisher:
         self._finished.append(row)
 
     def _hold(self, row: OutboxRow, code: int) -> None:
-        reason = reason_name(code)
+        hold = self._new_hold(row, reason_name(code))
+        hold.until_ns = self._wall.now_ns() + int(hold.backoff.next() * 1e9)
+        self._queues.hold(row)
+        self._changed()
+
+    def _new_hold(self, row: OutboxRow, reason: str) -> _Hold:
+        """The hold of the row's station, with `reason`; a change of the reason is logged."""
         hold = self._holds.get(row.station)
         if hold is None or hold.reason != reason:
             self._log.warning("messages are held", station=row.station, topic=row.topic, reason=reason)
@@ -285,9 +321,18 @@ class Publisher:
             backoff = Backoff(self._rng, self._settings.backoff_first_s, self._settings.backoff_most_s)
             hold = self._holds[row.station] = _Hold(backoff, 0, reason)
         hold.reason = reason
-        hold.until_ns = self._wall.now_ns() + int(hold.backoff.next() * 1e9)
-        self._queues.hold(row)
-        self._changed()
+        return hold
+
+    def _suspect(self, in_flight: list[OutboxRow], end: SessionEnd) -> None:
+        """One of the messages in flight may be why the connection ended."""
+        self._one_by_one |= {row.seq for row in in_flight}
+        if len(in_flight) != 1:
+            return
+        row = in_flight[0]
+        if end.unreadable or end.code in _BLAMES_THE_MESSAGE:
+            self._put_aside(row, f"{len(row.payload)} bytes of payload: {end.reason}")
+            return
+        self._strikes[row.seq] = self._strikes.get(row.seq, 0) + 1
 
     def _release(self) -> float | None:
         """Retry what was held long enough; return the seconds until the next is, None if nothing is held."""
@@ -303,6 +348,8 @@ class Publisher:
     def _put_aside(self, row: OutboxRow, reason: str) -> None:
         self._log.error("message is put aside", topic=row.topic, reason=reason)
         self.counts.quarantined += 1
+        self._one_by_one.discard(row.seq)
+        self._strikes.pop(row.seq, None)
         self._holds.pop(row.station, None)
         self._queues.done(row)
         if row.topic.endswith("/rejected"):

@@ -37,6 +37,11 @@ class Record:
         self.counts = counts
         self.covers = covers
 
+    @property
+    def key(self):
+        """What names it: (unsynced, generation, index)."""
+        return self.unsynced, self.generation, self.index
+
     def __repr__(self):
         space = "unsynced" if self.unsynced else "slot"
         return "Record(%s %d, %s, cover %s)" % (space, self.index, self.counts, list(self.covers))

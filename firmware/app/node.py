@@ -4,7 +4,7 @@ import asyncio
 
 import machine
 
-from app import state, supervisor
+from app import modules, state, supervisor
 from app.clock import Clock
 from app.intervals import Intervals
 from app.recorder import Recorder
@@ -32,6 +32,8 @@ class Node:
     def __init__(self, settings, trouble, board, random, entropy):
         self.settings = settings
         self.random = random
+        from app import restore
+
         self._entropy = entropy
         self._board = board
         self._trouble = trouble
@@ -50,59 +52,26 @@ class Node:
         self.offset_ms = settings["offset_ms"]
         self.reset_cause = machine.reset_cause()
         self.files = Files("state")
-        self.boots, self.crash = state.count_boot(self.files)
+        self.boots, self.crash = restore.count_boot(self.files)
         self.ring = Ring(Files("state/ring"), _RECENT)
         self.epoch = state.Epoch(self.files)
         self.clock = Clock(settings["interval_s"] * 500)
-        self._restore()
-        self.device = None
-
-    def _restore(self):
-        """Totals and the open interval of before the start, or a new epoch."""
-        epoch, settings = self.epoch, self.settings
-        layout = settings["layout"]
-        self.intervals = self._intervals(len(settings["channels"]), settings["interval_s"])
-        totals = state.load_totals(self.files)
-        if (
-            totals is not None
-            and epoch.found
-            and totals.generation == epoch.generation
-            and epoch.layout == layout
-        ):
-            totals.fill(self.intervals)
-            state.catch_up(self.intervals, self.ring)
-        else:
-            self._begin_epoch(layout, totals)
+        self.intervals = restore.intervals(self)
         self.intervals.begin(self.started_at)
         state.save_totals(self.files, self.intervals)
+        modules.unload("app.restore")
+        self.device = None
 
-    def _intervals(self, channels, interval_s):
-        return Intervals(channels, interval_s, self.epoch.generation, self._store_record, self._new_epoch)
+    def make_intervals(self, channels, interval_s):
+        """An interval engine of the present epoch."""
+        return Intervals(channels, interval_s, self.epoch.generation, self._store_record, self.new_epoch)
 
-    def _begin_epoch(self, layout, totals):
-        """Totals are lost, or channels or interval changed: then the old epoch's open interval is closed as it was."""
-        epoch = self.epoch
-        farewell, unsynced_index = None, 0
-        if totals is not None and epoch.found and totals.generation == epoch.generation:
-            old = self._intervals(totals.channels, totals.interval_s)
-            totals.fill(old)
-            state.catch_up(old, self.ring)
-            farewell, unsynced_index = old.close_for_good(), old.unsynced_index
-        elif totals is not None:
-            unsynced_index = totals.unsynced_index
-        for record in self.ring.recent:
-            if not epoch.found:
-                epoch.generation = record.generation
-            if record.unsynced:
-                unsynced_index = max(unsynced_index, record.index + 1)
-        epoch.layout = layout
-        epoch.unsynced_done = unsynced_index
-        self._new_epoch(farewell)
-        self.intervals = self._intervals(len(self.settings["channels"]), self.settings["interval_s"])
-        self.intervals.unsynced_index = unsynced_index
+    def new_epoch(self, last_slot):
+        """Totals start again at 0 under a new random number; the new generation. last_slot: of the old epoch.
 
-    def _new_epoch(self, last_slot):
-        """Totals start again at 0 under a new random number; the new generation. last_slot: of the old epoch."""
+        Its record is on flash before the epoch is another one.
+        """
+        self.ring.flush()
         number = int.from_bytes(self._entropy(4), "little")
         self.epoch.renew(number, self.epoch.layout, last_slot)
         return self.epoch.generation

@@ -1,13 +1,10 @@
 """The frames that a node sends about itself: made from its state, nothing is sent here."""
 
-from app import VERSION
+from app import VERSION, modules
 from app.intervals import FULL
 from zaehlwerk_protocol import VERSION as PROTOCOL_VERSION
 from zaehlwerk_protocol import state as bits
-from zaehlwerk_protocol.backfill import MAX_ROWS, Backfill
 from zaehlwerk_protocol.counts import Counts
-from zaehlwerk_protocol.health import MAX_CRASH, Health
-from zaehlwerk_protocol.status import Status
 
 LOW_BATTERY_MV = 3300
 
@@ -39,7 +36,7 @@ def counts(node, record, limit):
     """The count frame of `record` as bytes, with as much history as the settings and `limit` allow."""
     rows, cover = [], [cover_pair(record.covers)]
     index = record.index
-    for other in reversed(node.ring.recent):
+    for other in node.ring.latest():
         if (
             other.unsynced != record.unsynced
             or other.generation != record.generation
@@ -60,23 +57,19 @@ def counts(node, record, limit):
     )
 
 
-def status(node):
-    """The Status of the node as it is now: the totals of the last closed interval, the oldest mapping, health."""
-    epoch = node.epoch
+def status(node, limit):
+    """(frames as bytes of at most `limit`, anchored totals or None, mapping or None) of the node as it is now.
+
+    The frames hold the totals of the last closed interval, the oldest mapping and the node's health.
+    """
+    from zaehlwerk_protocol.health import MAX_CRASH, Health
+    from zaehlwerk_protocol.status import Status
+
+    epoch, uptime = node.epoch, node.uptime()
     record = node.ring.newest(not node.intervals.live, epoch.generation)
     anchor = None if record is None else (record.index & 0xFFFF, record.totals)
-    mapping = None
-    if epoch.mappings:
-        mapping = (epoch.mappings[0][0] & 0xFFFF, epoch.mappings[0][1])
-    interval_s = node.settings["interval_s"]
-    return Status(
-        PROTOCOL_VERSION, state_byte(node), epoch.number, interval_s, anchor, mapping, _health(node)
-    )
-
-
-def _health(node):
-    uptime = node.uptime()
-    return Health(
+    mapping = (epoch.mappings[0][0] & 0xFFFF, epoch.mappings[0][1]) if epoch.mappings else None
+    health = Health(
         firmware=VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2],
         boots=node.boots,
         reset_cause=node.reset_cause,
@@ -88,6 +81,11 @@ def _health(node):
         config_hash=node.settings["config_hash"],
         channels=node.channel_map,
     )
+    interval_s = node.settings["interval_s"]
+    whole = Status(PROTOCOL_VERSION, state_byte(node), epoch.number, interval_s, anchor, mapping, health)
+    frames = [part.encode(limit) for part in whole.split(limit)]
+    modules.unload("zaehlwerk_protocol.status", "zaehlwerk_protocol.health")
+    return frames, record.totals if record is not None and node.intervals.live else None, mapping
 
 
 # Rows that are read from flash at a time: 32 records take 8 kB of heap.
@@ -99,6 +97,8 @@ def backfill(node, unsynced, first, end, limit):
 
     (None, end) when nothing is stored there. Rows without a record are said to be so.
     """
+    from zaehlwerk_protocol.backfill import MAX_ROWS, Backfill
+
     generation, channels = node.epoch.generation, len(node.channel_map)
     stored = node.ring.next_index(unsynced, generation, first, end)
     if stored is None:

@@ -51,7 +51,7 @@ def unpack(data):
 class Ring:
     """The segments in `files` (a `records.Files` of a directory of its own) and the newest records in RAM.
 
-    recent: the newest records, oldest first, at most `keep`.
+    recent: the newest records, oldest first, at most `keep`, as bytes: a Record takes three times as much.
     """
 
     def __init__(self, files, keep):
@@ -89,11 +89,15 @@ class Ring:
 
     def release(self):
         """Store what was collected."""
-        held, self._held = self._held, None
-        while held:
+        self.flush()
+        self._held = None
+
+    def flush(self):
+        """Store what was collected so far."""
+        while self._held:
             room = _SEGMENT_RECORDS - self._count % _SEGMENT_RECORDS
-            self._write(held[:room])
-            held = held[room:]
+            self._write(self._held[:room])
+            self._held = self._held[room:]
 
     def _write(self, records):
         """Append records that fit into one segment."""
@@ -110,10 +114,15 @@ class Ring:
 
     def newest(self, unsynced, generation):
         """The newest record of a space, None without one among the recent."""
-        for record in reversed(self.recent):
+        for record in self.latest():
             if record.unsynced == unsynced and record.generation == generation:
                 return record
         return None
+
+    def latest(self):
+        """The newest records, newest first, as far as they are in RAM."""
+        for data in reversed(self.recent):
+            yield unpack(data)
 
     def at(self, unsynced, generation, index):
         """The stored record of one index, None when there is none."""
@@ -148,7 +157,7 @@ class Ring:
                 return
 
     def _remember(self, record):
-        self.recent.append(record)
+        self.recent.append(pack(record))
         if len(self.recent) > self._keep:
             self.recent.pop(0)
 

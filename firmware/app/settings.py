@@ -165,6 +165,10 @@ def _read(path):
         document = json.loads(text)
     except ValueError:
         raise SettingsError("%s: is not JSON" % path)
+    # MicroPython's reader takes a document that ends too early for a whole one.
+    whole = text.strip()[-1:] == "}" and all(text.count(a) == text.count(b) for a, b in ("{}", "[]"))
+    if isinstance(document, dict) and not whole:
+        raise SettingsError("%s: is not JSON: brackets are missing, is it cut off?" % path)
     return validate(document), text
 
 

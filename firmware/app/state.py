@@ -1,4 +1,4 @@
-"""What the node knows of itself across a power cut, as three checksummed records besides the ring.
+"""What the node knows of itself across a power cut, as three checksummed records besides the ring. `restore` reads them.
 
 totals: rewritten every minute and at each boundary, kept small. epoch: identity of the totals and what the network
 has not acknowledged yet. boot: how often the node started, and its last crash.
@@ -9,16 +9,16 @@ import struct
 from app.intervals import NO_SLOT
 from lorawan.records import RecordError, seal, unseal
 
-_TOTALS_VERSION = 1
+TOTALS_VERSION = 1
 _EPOCH_VERSION = 1
-_BOOT_VERSION = 1
-_NONE = 0xFFFFFFFF
+BOOT_VERSION = 1
+NONE = 0xFFFFFFFF
 _U32 = 0xFFFFFFFF
-_SEEN_MS = 100
-_TOTALS_HEAD = "<BBBII"
-_TOTALS_HEAD_BYTES = 11
-_CHANNEL = "<IIIIH"
-_CHANNEL_BYTES = 18
+SEEN_MS = 100
+TOTALS_HEAD = "<BBBII"
+TOTALS_HEAD_BYTES = 11
+CHANNEL = "<IIIIH"
+CHANNEL_BYTES = 18
 
 _EPOCH = "<IB4sBIIBB"
 _EPOCH_BYTES = 20
@@ -29,7 +29,7 @@ TOKENS = 8
 MAPPINGS = 4
 
 
-def _read(files, name, version):
+def read(files, name, version):
     """The data of a record, None when it is missing or damaged."""
     record = files.read(name)
     if record is None:
@@ -47,9 +47,9 @@ def save_totals(files, intervals):
         known = [
             (intervals.pulses[i] - intervals.unsynced_totals[i]) & _U32 for i in range(len(intervals.pulses))
         ]
-    slot = _NONE if intervals.slot == NO_SLOT else intervals.slot
+    slot = NONE if intervals.slot == NO_SLOT else intervals.slot
     data = struct.pack(
-        _TOTALS_HEAD,
+        TOTALS_HEAD,
         len(known),
         intervals.interval_s // 60,
         intervals.generation,
@@ -58,69 +58,14 @@ def save_totals(files, intervals):
     )
     for i, total in enumerate(intervals.pulses):
         data += struct.pack(
-            _CHANNEL,
+            CHANNEL,
             total & _U32,
             intervals.unsynced_totals[i],
             intervals.start[i] & _U32,
             known[i] & _U32,
-            min(intervals.seen[i] // _SEEN_MS, 0xFFFF),
+            min(intervals.seen[i] // SEEN_MS, 0xFFFF),
         )
-    files.replace("totals", seal(_TOTALS_VERSION, data))
-
-
-class Totals:
-    """The stored totals, as read from flash: channels, interval_s, generation, slot or NO_SLOT, unsynced_index."""
-
-    def __init__(self, data):
-        n, minutes, self.generation, slot, self.unsynced_index = struct.unpack(
-            _TOTALS_HEAD, data[:_TOTALS_HEAD_BYTES]
-        )
-        self.channels = n
-        self.interval_s = 60 * minutes
-        self.slot = NO_SLOT if slot == _NONE else slot
-        self._data = data
-
-    def fill(self, intervals):
-        """Give `intervals`, of as many channels, what was stored."""
-        intervals.slot = self.slot
-        intervals.unsynced_index = self.unsynced_index
-        for i in range(self.channels):
-            self._fill_channel(intervals, i)
-
-    def _fill_channel(self, intervals, i):
-        at = _TOTALS_HEAD_BYTES + _CHANNEL_BYTES * i
-        fields = struct.unpack(_CHANNEL, self._data[at : at + _CHANNEL_BYTES])
-        intervals.pulses[i], intervals.unsynced_totals[i] = fields[0], fields[1]
-        intervals.start[i], intervals.known[i] = fields[2], fields[3]
-        intervals.seen[i] = fields[4] * _SEEN_MS
-
-
-def load_totals(files):
-    """The stored Totals, None when there are none or they are damaged."""
-    data = _read(files, "totals", _TOTALS_VERSION)
-    return None if data is None else Totals(data)
-
-
-def catch_up(intervals, ring):
-    """Bring loaded totals up to the ring: a record is stored before the totals that follow from it.
-
-    Afterwards nothing is behind anything that could have been sent.
-    """
-    n = len(intervals.pulses)
-    record = ring.newest(True, intervals.generation)
-    if record is not None and record.index >= intervals.unsynced_index and len(record.totals) == n:
-        intervals.unsynced_index = record.index + 1
-        intervals.unsynced_totals = list(record.totals)
-    record = ring.newest(False, intervals.generation)
-    if record is not None and len(record.totals) == n:
-        if record.index >= intervals.slot:
-            intervals.slot = record.index + 1
-            intervals.start = list(record.totals)
-            intervals.seen = [0] * n
-        for i in range(n):
-            intervals.known[i] = max(intervals.known[i], record.totals[i])
-    for i in range(n):
-        intervals.pulses[i] = max(intervals.pulses[i], intervals.known[i] + intervals.unsynced_totals[i])
+    files.replace("totals", seal(TOTALS_VERSION, data))
 
 
 class Epoch:
@@ -144,13 +89,13 @@ class Epoch:
         self.unsynced_done = 0
         self.mappings = []
         self.tokens = []
-        data = _read(files, "epoch", _EPOCH_VERSION)
+        data = read(files, "epoch", _EPOCH_VERSION)
         self.found = data is not None
         if data is not None:
             fields = struct.unpack(_EPOCH, data[:_EPOCH_BYTES])
             self.number, self.generation, self.layout, flags = fields[:4]
             self.acknowledged, self.anchored = bool(flags & 1), bool(flags & 2)
-            self.farewell = None if fields[4] == _NONE else fields[4]
+            self.farewell = None if fields[4] == NONE else fields[4]
             self.unsynced_done, maps, tokens = fields[5:]
             at = _EPOCH_BYTES
             for i in range(maps):
@@ -197,7 +142,7 @@ class Epoch:
             self.generation,
             self.layout,
             flags,
-            _NONE if self.farewell is None else self.farewell,
+            NONE if self.farewell is None else self.farewell,
             self.unsynced_done,
             len(self.mappings),
             len(self.tokens),
@@ -209,17 +154,6 @@ class Epoch:
         self._files.replace("epoch", seal(_EPOCH_VERSION, data))
 
 
-def count_boot(files):
-    """(boot count including this one, last crash as bytes or None); the new count is stored."""
-    data = _read(files, "boot", _BOOT_VERSION)
-    count, crash = 1, None
-    if data is not None:
-        count = int.from_bytes(data[:4], "little") + 1
-        crash = data[4:] or None
-    files.replace("boot", seal(_BOOT_VERSION, count.to_bytes(4, "little") + (crash or b"")))
-    return count, crash
-
-
 def save_crash(files, boots, crash):
     """Remember the last crash (bytes, cut to 60) for the next status."""
-    files.replace("boot", seal(_BOOT_VERSION, boots.to_bytes(4, "little") + crash[:60]))
+    files.replace("boot", seal(BOOT_VERSION, boots.to_bytes(4, "little") + crash[:60]))

@@ -1,6 +1,7 @@
 """Keeps the node's tasks alive: one that crashes is started again with back-off, and its crash is remembered."""
 
 import asyncio
+import gc
 import io
 import sys
 
@@ -32,6 +33,9 @@ async def keep(name, start, uptime, crashed):
         try:
             await start()
             crashed("%s: ended" % name)
+        except MemoryError:
+            gc.collect()
+            crashed("%s: MemoryError" % name)
         except Exception as error:  # noqa: BLE001 - whatever it was, the other tasks go on
             crashed("%s: %s" % (name, describe(error)))
         if uptime() - begun > _HEALTHY_S * 1000:

@@ -7,9 +7,8 @@ import asyncio
 
 from micropython import const
 
-from app import clock, commands, reports
+from app import clock, modules, reports
 from zaehlwerk_protocol import ports
-from zaehlwerk_protocol.state import UNSYNCED
 
 _DAY_MS = const(86400000)
 _FIRST_JOIN_SPREAD_MS = const(5000)
@@ -46,8 +45,9 @@ class Uplinks:
         self._status_sent = None
         self._status_totals = None
         self._tries = 0
-        self._status = None  # the Status whose parts are being sent
+        # The status that is being sent: frames left, totals it anchors, mapping, epoch.
         self._parts = []
+        self._totals = self._mapping = self._status_epoch = None
         self._time_at = 0
         self._time_tries = 0
         self._final_at = 0
@@ -64,7 +64,8 @@ class Uplinks:
 
     def answer(self, frame):
         """Send an Answer when its turn comes."""
-        self._queue.append(lambda room: (ports.ANSWER, frame.encode(), True))
+        data = frame.encode()
+        self._queue.append(lambda room: (ports.ANSWER, data, True))
 
     def backfill(self, unsynced, first, end):
         """Send the stored records [first, end), in as many frames as it takes."""
@@ -85,12 +86,12 @@ class Uplinks:
                 continue
             if node.joined_at is None:
                 node.joined_at = node.uptime()
-            if self._rejoin and node.device.join_wait_ms() == 0:
-                self._rejoin = False
-                if await node.device.join_once():
-                    self._joined()
+            if self._rejoin and node.device.join_wait_ms() == 0 and await node.device.join_once():
+                self._joined()
             due, send = self._next()
             wait = due - node.uptime()
+            if self._rejoin and wait > 0:
+                wait = min(wait, max(1, node.device.join_wait_ms()))
             if wait > 0:
                 await self._sleep(wait)
             else:
@@ -98,6 +99,7 @@ class Uplinks:
 
     def _joined(self):
         self._node.joined_at = self._node.uptime()
+        self._rejoin = False
         self._status_wanted = True
         self._tries = self._unheard = 0
         self._heard_at = self._node.uptime()
@@ -149,7 +151,7 @@ class Uplinks:
         if unsynced and not node.closed_at:
             return None
         record = node.ring.newest(unsynced, node.epoch.generation)
-        return None if record is self._sent else record
+        return None if record is None or record.key == self._sent else record
 
     def _counts_at(self):
         node = self._node
@@ -163,7 +165,7 @@ class Uplinks:
     async def _send_counts(self):
         record = self._newest()
         frame = reports.counts(self._node, record, self._room())
-        self._sent = record
+        self._sent = record.key
         await self._send(ports.COUNTS, frame)
 
     # --- records that no later frame repeats
@@ -226,31 +228,29 @@ class Uplinks:
         """
         node = self._node
         room = self._room()
-        if not self._parts or self._status_wanted or len(self._parts[0].encode()) > room:
-            self._status = reports.status(node)
-            self._parts = self._status.split(room)
+        if not self._parts or self._status_wanted or len(self._parts[0]) > room:
+            self._parts, self._totals, self._mapping = reports.status(node, room)
+            self._status_epoch = node.epoch.number
             self._status_wanted = False
-        done = await self._send(ports.STATUS, self._parts[0].encode(), True)
+        done = await self._send(ports.STATUS, self._parts[0], True)
         if not done.acknowledged:
             self._status_at = self._retry_at()
             return
         self._tries = 0
         self._parts.pop(0)
         self._status_at = node.uptime() + _PAUSE_MS
-        if self._parts:
-            return
-        self._status_sent = node.uptime()
-        await self._status_arrived(self._status)
+        if not self._parts:
+            await self._status_arrived()
 
-    async def _status_arrived(self, status):
-        """All of `status` was acknowledged."""
-        node, epoch = self._node, self._node.epoch
-        anchored = status.anchor is not None and not status.state & UNSYNCED
-        if anchored:
-            self._status_totals = status.anchor[1]
-        if status.epoch == epoch.number:
+    async def _status_arrived(self):
+        """All of a status was acknowledged."""
+        node = self._node
+        self._status_sent = node.uptime()
+        if self._totals is not None:
+            self._status_totals = self._totals
+        if self._status_epoch == node.epoch.number:
             async with node.quiet:
-                epoch.acknowledge(anchored, status.mapping)
+                node.epoch.acknowledge(self._totals is not None, self._mapping)
 
     def _retry_at(self):
         """When to try again what was not acknowledged: soon, then once an interval."""
@@ -280,6 +280,7 @@ class Uplinks:
         port, frame, last = self._queue[0](room)
         if last:
             self._queue.pop(0)
+            modules.unload("zaehlwerk_protocol.backfill")
         if frame is None:
             return
         await self._send(port, frame)
@@ -298,10 +299,14 @@ class Uplinks:
         link_check = node.uptime() - self._heard_at >= _SILENCE_MS
         done = await node.device.send(port, payload, confirmed, link_check, wants_time)
         if done.heard:
-            self._heard_at, self._unheard = node.uptime(), 0
+            self._heard_at, self._unheard, self._rejoin = node.uptime(), 0, False
         elif link_check:
             self._unheard += 1
-            self._rejoin = self._rejoin or self._unheard % _LOST_AFTER == 0
+            if self._unheard == _LOST_AFTER:
+                # From the first request on the network may have gone over to a session that this node never heard
+                # of. So it asks until it hears something, under the back-off of a round of its own.
+                node.device.rejoin()
+                self._rejoin = True
         if done.time is not None:
             utc = clock.from_gps(*done.time)
             if node.clock.take(utc, node.device.tx_end) == clock.JUMPED:
@@ -310,8 +315,11 @@ class Uplinks:
         if wants_time:
             self._time_asked(done.time is not None)
         if done.port == ports.COMMAND:
+            from app import commands
+
             async with node.quiet:
                 commands.handle(node, self, done.payload)
+            modules.unload("app.commands", "zaehlwerk_protocol.command", "zaehlwerk_protocol.answer")
         return done
 
 

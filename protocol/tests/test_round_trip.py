@@ -99,6 +99,7 @@ def test_no_frame_is_longer_than_it_may_be(frame: Frame, limit: int) -> None:
         Counts(0, 0, (1, 2), ((1,),)),
         Counts(0, 0, (1,), ((-1,),)),
         Counts(0, 0, (1,), ((1.5,),)),  # type: ignore[arg-type]
+        Counts(0, 0, (1,), ((None,),)),  # type: ignore[arg-type]
         Counts(0, 0, (1,), (), ((2, 0),)),
         Counts(0, 0, (1,), (), ((1, 255),)),
         Counts(0, 0, (1,), (), ((0, 1),)),

@@ -154,7 +154,7 @@ def _rows_within(
 ) -> tuple[int, int]:
     """Return how many rows fit `limit` bytes, and their size; `rows` of `size` bytes are known to be sent."""
     while rows < len(counts.history) and (most is None or rows < most):
-        if any(count > MAX_COUNT for count in counts.history[rows]):
+        if any(type(count) is int and count > MAX_COUNT for count in counts.history[rows]):
             break
         longer = len(counts._bytes(rows + 1))
         if longer > limit:

@@ -149,6 +149,9 @@ def _add(parts: list[Status], field: str, value: object, limit: int) -> None:
                 break
         else:
             raise FrameError(f"status.{field}: fits no frame of {limit} bytes")
+    if last == last.part():
+        # Nothing was said in it yet.
+        parts.pop()
     parts.append(fresh)
 
 

@@ -100,13 +100,23 @@ async def run_city(plan: Plan, progress: Callable[[Progress], None]) -> CityResu
             run_memory=run_memory,
             settled=settled,
             artifacts={"ledger.txt": dump, "frames.jsonl": city.air.log_text()},
-            fallbacks=[note for note in (micropython.fallback, own.program.fallback if own else None) if note],
+            fallbacks=[
+                note
+                for note in (micropython.fallback, own.program.fallback if own else None, _overdue(clock))
+                if note
+            ],
         )
 
 
 def _ended(task: asyncio.Task[None]) -> str:
     error = task.exception()
     return f"the bridge ended in the middle of the run: {error or 'nobody had stopped it'}"
+
+
+def _overdue(clock: VirtualClock) -> str | None:
+    if not clock.overdue:
+        return None
+    return f"time went on without the bridge {clock.overdue} times: this run need not repeat exactly"
 
 
 async def _play(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -196,6 +197,8 @@ def _run(**asked: Any) -> None:
     from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415
 
     require_extra()
+    # gRPC's core writes to stderr whenever a peer leaves, in the midst of what people read.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from zaehlwerk_tools.city import run_city  # noqa: PLC0415
     from zaehlwerk_tools.request import Request  # noqa: PLC0415
     from zaehlwerk_tools.simulate import simulate as run  # noqa: PLC0415

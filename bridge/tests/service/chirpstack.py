@@ -46,6 +46,7 @@ class ChirpStack(
         self.writable = True
         self.list_error: tuple[grpc.StatusCode, str] | None = None
         self.enqueue_hangs = False
+        self.mute_headers = False
         self.port = 0
         self._server: grpc.aio.Server | None = None
         self._changed = asyncio.Condition()
@@ -108,6 +109,9 @@ class ChirpStack(
             return
         if device.refuse is not None:
             await context.abort(*device.refuse)
+        if self.mute_headers:
+            await asyncio.Event().wait()
+        await context.send_initial_metadata(())  # as ChirpStack does: the stream is open before its first item
         device.opened += 1
         device.open += 1
         await self.wake()

@@ -145,10 +145,12 @@ async def test_a_bridge_that_dies_is_declared_dead_by_its_will(
 
 async def test_a_bridge_stops_within_five_seconds_although_the_broker_hangs(rig: Rig, broker: Mosquitto) -> None:
     counter = node()
+    await rig.server.put(EUI, counter.status())
     async with rig.bridge() as bridge:
+        await bridge.published()
         broker.pause()
         try:
-            await rig.server.put(EUI, counter.status(), counter.count(7))
+            await rig.server.put(EUI, counter.count(7))
             await bridge.committed(EUI, rig.server.devices[EUI].items[-1].id)
             started = asyncio.get_running_loop().time()
             bridge.stop()

@@ -1,250 +1,161 @@
-"""The fold: cells of one chain are merged, their neighbourhood is resolved anew, and what changed becomes messages."""
+"""The fold: cells of one line are merged, their neighbourhood is resolved anew, and what changed becomes messages.
+
+What stands in the end follows from the set of cells alone; the order in which they came decides only what was told
+meanwhile.
+"""
 
 import sqlite3
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from zaehlwerk_bridge.ledger.cell import Cell, Row
-from zaehlwerk_bridge.ledger.cell_table import CellTable
+from zaehlwerk_bridge.ledger.cell_table import Line
+from zaehlwerk_bridge.ledger.chains import Chains
 from zaehlwerk_bridge.ledger.epochs import Epoch
 from zaehlwerk_bridge.ledger.gap_table import REACH, GapTable
+from zaehlwerk_bridge.ledger.joint import outcomes
 from zaehlwerk_bridge.ledger.record import body, record_id
-from zaehlwerk_bridge.ledger.record_table import Made, RecordTable, body_text
-from zaehlwerk_bridge.ledger.segment import Draft, Kind, Resolved, before_first, between, is_ambiguous
-from zaehlwerk_bridge.ledger.whole import whole_totals
+from zaehlwerk_bridge.ledger.record_table import Made, RecordTable
+from zaehlwerk_bridge.ledger.segment import Draft, Segment, is_ambiguous, segments
+from zaehlwerk_bridge.ledger.telling import Telling
+from zaehlwerk_bridge.ledger.timeline import Timeline
+from zaehlwerk_bridge.ledger.whole import carry
 from zaehlwerk_bridge.messages import Message, Messages
-from zaehlwerk_bridge.station import Station
+from zaehlwerk_bridge.stations import Stations
 
 NS = 1_000_000_000
 GRACE_INTERVALS = 2.5
 """So long a gap waits after the frame that ends it: the next two frames' history may still resolve it."""
-RECORDS_A_MESSAGE = 50
-"""Intervals that belong to no healing need not share a message; more of them are split."""
 
 
 class Fold:
-    """Folds in the transaction of `database`. `station_of` gives a station by its slug."""
+    """Folds in the transaction of `database`."""
 
     def __init__(
-        self, database: sqlite3.Connection, messages: Messages, station_of: Callable[[str], Station]
+        self, database: sqlite3.Connection, chains: Chains, stations: Stations, messages: Messages
     ) -> None:
-        self.cells = CellTable(database)
         self.gaps = GapTable(database)
-        self.records = RecordTable(database)
-        self._messages = messages
-        self._station_of = station_of
+        self._chains = chains
+        self._stations = stations
+        self._records = RecordTable(database)
+        self._telling = Telling(self._records, messages)
 
-    def add(self, chain: Epoch, max_rate: int, cells: Sequence[Cell], now_ns: int) -> list[Message]:
-        """Fold `cells` into the chain; returns what the platform has to be told."""
-        changed = [new for new in (self.cells.merge(chain.chain, cell) for cell in cells) if new is not None]
-        if not changed:
+    def add(self, chain: Epoch, cells: Sequence[Cell], now_ns: int, *, unsynced: bool) -> list[Message]:
+        """Fold `cells` into the chain's line; returns what the platform has to be told."""
+        line = self._chains.line(chain, unsynced=unsynced)
+        touched = [merged for merged in map(line.merge, cells) if merged is not None]
+        for point in [cell for cell in touched if cell.total is not None]:
+            touched += carry(point, line, _ambiguity(chain))
+        if not touched:
             return []
-        ends = [*changed, *self._whole_totals(chain, max_rate, changed)]
-        first = min(ends, key=_key)
-        last = max(ends, key=_key)
-        before = self.cells.point_before(chain.chain, first)
-        after = self.cells.point_from(chain.chain, last)
-        if after is not None and after.key == last.key:
-            # A total that became known, or whole, bears on the segment behind it too.
-            after = self.cells.point_after(chain.chain, last)
-        return self.refold(chain, max_rate, before, after, now_ns)
+        numbers = [cell.number for cell in touched]
+        return self._refold(chain, line, min(numbers), max(numbers), now_ns)
 
-    def _whole_totals(self, chain: Epoch, max_rate: int, changed: Sequence[Cell]) -> list[Cell]:
-        """Carry full totals to the cells that they now reach; returns those."""
-        points = [cell for cell in changed if cell.total is not None]
-        if not points:
-            return []
-        if len(points) == 1 and points[0].anchor is None:
-            point = points[0]
-            before = self.cells.point_before(chain.chain, point)
-            if before is not None and self.cells.point_after(chain.chain, point) is None:
-                whole = whole_totals(
-                    [_anchored(before), point],
-                    lambda one, other: is_ambiguous(one, other, chain.interval_s, max_rate),
-                )[1]
-                if whole == point.whole:
-                    return []
-                return [self.cells.set_whole(chain.chain, point, whole)]
-        every = self.cells.points(chain.chain)
-        wholes = whole_totals(every, lambda one, other: is_ambiguous(one, other, chain.interval_s, max_rate))
-        return [
-            self.cells.set_whole(chain.chain, point, whole)
-            for point, whole in zip(every, wholes, strict=True)
-            if whole != point.whole
-        ]
-
-    def refold(
-        self, chain: Epoch, max_rate: int, before: Cell | None, after: Cell | None, now_ns: int
-    ) -> list[Message]:
-        """Resolve (before, after] anew, None: from the beginning, or to the end; returns what changed."""
-        cells = self.cells.cells(chain.chain, before, after)
-        live = self.records.live(chain.chain, before, after)
-        spans_stand = any(resolution == "span" for _, resolution, _ in live.values())
-        drafts: list[tuple[Draft, Row | None]] = []
-        for start, end, within in _segments(before, cells):
-            found = self._resolve(chain, max_rate, start, end, within)
-            due_ns = None if end is None or end.seen_ns is None else end.seen_ns + _grace_ns(chain)
-            waits = found.gap is not None and due_ns is not None and now_ns < due_ns and not spans_stand
-            if found.held and spans_stand:
-                return []  # what stands is exact; what would replace it cannot be told yet
-            if end is not None:
-                self._note_gap(chain, end, found, within, due_ns, waits=waits)
-            totals = _totals(start, end, within)
-            drafts += [
-                (draft, totals.get(draft.last.key))
-                for draft in found.drafts
-                if not (waits and draft is found.span)
-            ]
-        return self._tell(
-            chain, [made for made in (self._made(chain, *pair) for pair in drafts) if made], live
-        )
-
-    def _resolve(
-        self, chain: Epoch, max_rate: int, start: Cell | None, end: Cell | None, within: Sequence[Cell]
-    ) -> Resolved:
-        if end is None:
-            # Behind the last total: counts that history or backfill told are certain.
-            return Resolved(
-                tuple(
-                    Draft(Kind.INTERVAL, cell, cell, cell.counts)
-                    for cell in within
-                    if cell.counts is not None
-                )
-            )
-        if start is None:
-            return before_first(end, within)
-        return between(start, end, within, ambiguous=is_ambiguous(start, end, chain.interval_s, max_rate))
-
-    def _note_gap(
-        self,
-        chain: Epoch,
-        end: Cell,
-        found: Resolved,
-        within: Sequence[Cell],
-        due_ns: int | None,
-        *,
-        waits: bool,
-    ) -> None:
-        if found.gap is None or not (found.held or found.span):
-            self.gaps.drop(chain.chain, end)
-            return
-        missing = {cell.number for cell in within if cell.missing and cell.unsynced == found.gap.unsynced}
-        unknown = set(range(found.gap.first, found.gap.last + 1)) - missing
-        newest = self.cells.newest_number(chain.chain, unsynced=found.gap.unsynced) or 0
-        can_help = bool(unknown) and max(unknown) > newest - REACH
-        self.gaps.put(chain.chain, end, found.gap, due_ns if waits else None, due_ns if can_help else None)
-
-    def _made(self, chain: Epoch, draft: Draft, total: Row | None) -> Made | None:
-        slug = draft.last.station or (draft.first.station if draft.first else None)
-        if slug is None:
-            known = self.cells.point_from(chain.chain, draft.last) or self.cells.point_before(
-                chain.chain, draft.last
-            )
-            slug = known.station if known else None
-        if slug is None:
-            return None
-        record = record_id(slug, chain.epoch, draft)
-        placed = not draft.last.unsynced or self._is_placed(chain, draft.last)
-        made = body(draft, record, self._station_of(slug), chain.interval_s, placed=placed, total=total)
-        return Made(slug, draft.last, made)
-
-    def _is_placed(self, chain: Epoch, cell: Cell) -> bool:
-        return self._placed(chain.chain, cell.number)
-
-    _placed: Callable[[int, int], bool]
-
-    def places_by(self, placed: Callable[[int, int], bool]) -> None:
-        """Set how to tell whether an interval of the node's own numbering has a place in time: (chain, number)."""
-        self._placed = placed
-
-    def _tell(
-        self, chain: Epoch, made: Sequence[Made], live: dict[str, tuple[str, str, str]]
-    ) -> list[Message]:
-        stands = {one.body["id"] for one in made}
-        changed = [one for one in made if live.get(one.body["id"], ("", "", ""))[2] != body_text(one.body)]
-        gone = [(record, station) for record, (station, _, _) in live.items() if record not in stands]
-        messages: list[Message] = []
-        for slug in sorted({one.station for one in changed} | {station for _, station in gone}):
-            records = [self.records.write(chain.chain, one) for one in changed if one.station == slug]
-            if not records:
-                continue
-            buried = sorted(record for record, station in gone if station == slug)
-            for record in buried:
-                self.records.bury(record)
-            healing = bool(buried) or any(record["resolution"] == "span" for record in records)
-            step = len(records) if healing else RECORDS_A_MESSAGE
-            for at in range(0, len(records), step):
-                messages.append(self._messages.records(slug, records[at : at + step], buried))
-            newest = max(
-                (one for one in records if one["resolution"] == "interval" and one["end"]),
-                key=lambda one: str(one["end"]),
-                default=None,
-            )
-            if newest is not None and self.records.is_newest(slug, newest["id"]):
-                messages.append(self._messages.last(slug, newest))
+    def renew(self, chain: Epoch, now_ns: int) -> list[Message]:
+        """All of the chain anew: its intervals were moved, in time or to another station."""
+        messages = []
+        for unsynced in (True, False):
+            line = self._chains.line(chain, unsynced=unsynced)
+            messages += self._tell(chain, line, None, None, now_ns)
         return messages
 
+    def settle(self, chain: Epoch, number: int, now_ns: int, *, unsynced: bool) -> list[Message]:
+        """The grace of the gap that ends with `number` is over."""
+        return self._refold(chain, self._chains.line(chain, unsynced=unsynced), number, number, now_ns)
 
-def _key(cell: Cell) -> tuple[int, int, int]:
-    return cell.key
+    def _refold(self, chain: Epoch, line: Line, first: int, last: int, now_ns: int) -> list[Message]:
+        """Resolve anew all that may follow from the intervals `first` to `last`."""
+        before = line.point_before(first)
+        # A total bears on the segment behind it too.
+        after = line.point_after(last)
+        # What cannot be told by itself can be told of all that two anchored totals enclose.
+        if before is not None and before.whole is None and line.anchored_from(before.number) is not None:
+            before = line.anchored_before(before.number)
+        if after is not None and after.whole is None:
+            after = line.anchored_from(after.number) or after
+        return self._tell(chain, line, before, after, now_ns)
+
+    def _tell(
+        self, chain: Epoch, line: Line, before: Cell | None, after: Cell | None, now_ns: int
+    ) -> list[Message]:
+        parts = segments(before, line.between(before, after))
+        live = self._records.live(line, before, after)
+        # Of a span that stands, what remains is told at once: sums stay whole.
+        split = any(standing.resolution == "span" for standing in live.values())
+        timeline = self._chains.timeline(chain)
+        totals: dict[int, Row] = {}
+        for part in parts:
+            totals.update(_totals(part))
+        heard = {cell.number: cell.heard_ns for part in parts for cell in part.cells}
+        made: list[Made] = []
+        closed = {part.after.number for part in parts if part.after is not None}
+        for outcome in outcomes(parts, _ambiguity(chain)):
+            waits = not split and now_ns < max((_due_ns(gap, chain) for gap in outcome.gaps), default=0)
+            for gap in outcome.gaps:
+                closed -= self._note_gap(chain, line, gap, waits=waits and not outcome.held)
+            for draft in outcome.drafts:
+                if not (waits and draft is outcome.late):
+                    heard_ns = heard.get(draft.last) or min(heard.values())
+                    made.append(self._made(chain, line, timeline, draft, totals.get(draft.last), heard_ns))
+        for number in closed:
+            self.gaps.drop(line, number)
+        return self._telling.tell(line, made, live)
+
+    def _note_gap(self, chain: Epoch, line: Line, gap: Segment, *, waits: bool) -> set[int]:
+        """Keep the gap in mind; returns the interval that ends it, nothing if there is none."""
+        unknown = gap.unknown()
+        if not unknown or gap.after is None:
+            return set()
+        due_ns = _due_ns(gap, chain)
+        missing = {cell.number for cell in gap.cells if cell.missing}
+        reach = (line.newest_number() or 0) - REACH
+        wanted = [number for number in unknown if number > reach and number not in missing]
+        asked = (wanted[0], wanted[-1]) if wanted else None
+        self.gaps.put(line, gap.after.number, due_ns if waits else None, asked, due_ns)
+        return {gap.after.number}
+
+    def _made(
+        self,
+        chain: Epoch,
+        line: Line,
+        timeline: Timeline,
+        draft: Draft,
+        total: Row | None,
+        heard_ns: int,
+    ) -> Made:
+        end_s = timeline.end_s(draft.last, unsynced=line.unsynced)
+        station = self._stations.at(chain.dev_eui, heard_ns if end_s is None else end_s * NS)
+        record = record_id(station.slug, chain.epoch, draft, unsynced=line.unsynced)
+        made = body(draft, record, station, timeline, unsynced=line.unsynced, total=total)
+        return Made(station.slug, draft.last, end_s, made)
 
 
-def _grace_ns(chain: Epoch) -> int:
-    return int(GRACE_INTERVALS * chain.interval_s * NS)
+def _ambiguity(chain: Epoch) -> Callable[[Cell, Cell], bool]:
+    return lambda before, after: is_ambiguous(before, after, chain.interval_s, chain.max_rate)
 
 
-def _anchored(point: Cell) -> Cell:
-    """`point` with its derived full totals as if a status frame had given them."""
-    return (
-        point
-        if point.whole is None
-        else Cell(
-            point.unsynced,
-            point.number,
-            point.at_s,
-            total=point.total,
-            seen_ns=point.seen_ns,
-            anchor=point.whole,
-        )
-    )
+def _due_ns(gap: Segment, chain: Epoch) -> int:
+    assert gap.after is not None
+    assert gap.after.seen_ns is not None
+    return gap.after.seen_ns + int(GRACE_INTERVALS * chain.interval_s * NS)
 
 
-def _segments(
-    before: Cell | None, cells: Sequence[Cell]
-) -> list[tuple[Cell | None, Cell | None, list[Cell]]]:
-    """(known total, next known total, cells in between and at its end); the last may lack its end."""
-    found: list[tuple[Cell | None, Cell | None, list[Cell]]] = []
-    within: list[Cell] = []
-    for cell in cells:
-        within.append(cell)
-        if cell.total is not None:
-            found.append((before, cell, within))
-            before, within = cell, []
-    if within:
-        found.append((before, None, within))
-    return found
-
-
-def _totals(start: Cell | None, end: Cell | None, within: Sequence[Cell]) -> dict[tuple[int, int, int], Row]:
-    """Full totals at the ends of intervals, by key: from the known ones along counts that are known."""
-    totals: dict[tuple[int, int, int], Row] = {}
-    if end is not None and end.whole is not None:
-        total = end.whole
-        totals[end.key] = total
-        for later, earlier in pairwise(reversed(within)):
-            if later.counts is None or not _follows(earlier, later):
+def _totals(part: Segment) -> dict[int, Row]:
+    """Full totals at the ends of intervals, by number: from the known ones along counts that were told."""
+    totals: dict[int, Row] = {}
+    if part.after is not None and part.after.whole is not None:
+        total = part.after.whole
+        totals[part.after.number] = total
+        for later, earlier in pairwise(reversed(part.cells)):
+            if later.counts is None or later.number != earlier.number + 1:
                 break
             total = tuple(a - b for a, b in zip(total, later.counts, strict=True))
-            totals[earlier.key] = total
-    if start is not None and start.whole is not None:
-        total = start.whole
-        for earlier, later in pairwise([start, *within]):
-            if later.counts is None or not _follows(earlier, later):
+            totals[earlier.number] = total
+    if part.before is not None and part.before.whole is not None:
+        total = part.before.whole
+        for earlier, later in pairwise([part.before, *part.cells]):
+            if later.counts is None or later.number != earlier.number + 1:
                 break
             total = tuple(a + b for a, b in zip(total, later.counts, strict=True))
-            totals.setdefault(later.key, total)
+            totals.setdefault(later.number, total)
     return totals
-
-
-def _follows(earlier: Cell, later: Cell) -> bool:
-    return earlier.unsynced == later.unsynced and later.number == earlier.number + 1

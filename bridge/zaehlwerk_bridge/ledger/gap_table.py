@@ -3,14 +3,13 @@
 import sqlite3
 from dataclasses import dataclass
 
-from zaehlwerk_bridge.ledger.cell import Cell
-from zaehlwerk_bridge.ledger.segment import Gap
+from zaehlwerk_bridge.ledger.cell_table import Line
 from zaehlwerk_protocol.receiver import MODULUS
 
 NS = 1_000_000_000
 MAX_TRIES = 6
 REACH = 96
-"""Intervals back that a node has for certain."""
+"""Intervals back that a node has for certain, and as many as are asked for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +30,35 @@ class GapTable:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
-    def put(self, chain: int, after: Cell, gap: Gap, due_ns: int | None, ask_ns: int | None) -> None:
-        """There is a gap before the total of `after`. Asking goes on where it was if the gap is known already."""
+    def put(
+        self, line: Line, number: int, due_ns: int | None, wanted: tuple[int, int] | None, ask_ns: int
+    ) -> None:
+        """There is a gap before the total of interval `number`; it becomes a span at `due_ns`, None: it is one, or held.
+
+        wanted: first and last interval to ask for, the first time at `ask_ns`; asking goes on where it was.
+        """
+        first, last = wanted or (number, number)
         self._database.execute(
             "INSERT INTO gap (chain, unsynced, number, due_ns, first, last, tries, ask_ns) VALUES (?, ?, ?, ?, ?, ?, 0, ?)"
             " ON CONFLICT DO UPDATE SET due_ns = excluded.due_ns, first = excluded.first, last = excluded.last,"
-            " ask_ns = CASE WHEN excluded.ask_ns IS NULL OR tries > 0 THEN min(ask_ns, excluded.ask_ns)"
-            " ELSE excluded.ask_ns END",
-            (chain, after.unsynced, after.number, due_ns, gap.first, gap.last, ask_ns),
+            " ask_ns = CASE WHEN excluded.ask_ns IS NULL OR tries = 0 THEN excluded.ask_ns ELSE ask_ns END",
+            (line.chain, line.unsynced, number, due_ns, first, last, None if wanted is None else ask_ns),
         )
 
-    def drop(self, chain: int, after: Cell) -> None:
-        """There is no gap (any more) before the total of `after`."""
+    def drop(self, line: Line, number: int) -> None:
+        """There is no gap (any more) before the total of interval `number`."""
         self._database.execute(
             "DELETE FROM gap WHERE chain = ? AND unsynced = ? AND number = ?",
-            (chain, after.unsynced, after.number),
+            (line.chain, line.unsynced, number),
         )
 
-    def due(self, now_ns: int) -> list[tuple[int, int, int]]:
+    def due(self, now_ns: int) -> list[tuple[int, bool, int]]:
         """(chain, unsynced, number) of the gaps whose grace is over."""
         rows = self._database.execute(
-            "SELECT chain, unsynced, number FROM gap WHERE due_ns <= ? ORDER BY due_ns, chain, number",
+            "SELECT chain, unsynced, number FROM gap WHERE due_ns <= ? ORDER BY due_ns, chain, unsynced, number",
             (now_ns,),
         )
-        return [(chain, unsynced, number) for chain, unsynced, number in rows]
+        return [(chain, bool(unsynced), number) for chain, unsynced, number in rows]
 
     def next_due_ns(self) -> int | None:
         """When the next gap's grace, or the pause before asking for one, is over."""

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from zaehlwerk_bridge.ledger.cell import Cell, Row
+from zaehlwerk_bridge.ledger.cell import Row
 from zaehlwerk_bridge.ledger.segment import Draft, Kind
+from zaehlwerk_bridge.ledger.timeline import Timeline
 from zaehlwerk_bridge.station import Station
 
 SHARE = 255
@@ -13,62 +14,66 @@ SHARE = 255
 Body = dict[str, Any]
 
 
-def record_id(slug: str, epoch: int, draft: Draft) -> str:
+def record_id(slug: str, epoch: int, draft: Draft, *, unsynced: bool) -> str:
     """Names a record for ever: station, epoch, and the intervals it stands for."""
+    space = "u" if unsynced else ""
     if draft.first is None:
-        name = f"-{_number(draft.last)}"
+        name = f"-{space}{draft.last}"
     elif draft.kind is Kind.INTERVAL:
-        name = _number(draft.last)
+        name = f"{space}{draft.last}"
     else:
-        name = f"{_number(draft.first)}-{_number(draft.last)}"
+        name = f"{space}{draft.first}-{space}{draft.last}"
     return f"{slug}.{epoch:08x}.{name}"
 
 
-def _number(cell: Cell) -> str:
-    return f"u{cell.number}" if cell.unsynced else str(cell.number)
-
-
 def body(
-    draft: Draft,
-    record: str,
-    station: Station,
-    interval_s: int,
-    *,
-    placed: bool,
-    total: Row | None,
+    draft: Draft, record: str, station: Station, line: Timeline, *, unsynced: bool, total: Row | None
 ) -> Body:
-    """The record without its revision. `placed`: its intervals have a place in time; `total`: full, at its end."""
-    first = draft.first
+    """The record without its revision. `total`: in full, at its end."""
+
+    def end(number: int) -> int | None:
+        return line.end_s(number, unsynced=unsynced)
+
+    def start(number: int) -> int | None:
+        end_s = end(number)
+        return None if end_s is None else end_s - line.interval_s
+
+    start_s = None if draft.first is None else start(draft.first)
+    end_s = end(draft.last)
+    if draft.first is not None and (start_s is None or end_s is None):
+        start_s = end_s = None  # not even half a place in time
+    inside = sum(last - first + 1 for first, last in draft.apart)
     made: Body = {
         "id": record,
-        "start": None if first is None or not placed else _utc(first.at_s - interval_s),
-        "end": _utc(draft.last.at_s) if placed else None,
-        "clock": "utc" if placed else "unsynced",
+        "start": None if start_s is None else _utc(start_s),
+        "end": None if end_s is None else _utc(end_s),
+        "clock": "unsynced" if end_s is None else "utc",
         "resolution": "interval" if draft.kind is Kind.INTERVAL else "span",
-        "intervals": _intervals(draft),
+        "intervals": None if draft.first is None else draft.last - draft.first + 1 - inside,
         "channels": [
             _channel(draft, station, number, count, None if total is None else total[number])
             for number, count in enumerate(draft.counts)
         ],
     }
     if draft.kind is not Kind.INTERVAL:
-        known = draft.known if placed else ()
-        made["except"] = [[_utc(cell.at_s - interval_s), _utc(cell.at_s)] for cell in known]
+        ranges = [(start(first), end(last)) for first, last in draft.apart]
+        made["except"] = [
+            [_utc(begins), _utc(ends)] for begins, ends in ranges if begins is not None and ends is not None
+        ]
     return made
 
 
-def _intervals(draft: Draft) -> int | None:
-    """How many intervals the record's counts stand for; None: not known."""
-    if draft.first is None or draft.first.unsynced != draft.last.unsynced:
-        return None
-    return draft.last.number - draft.first.number + 1 - len(draft.known)
+def withdrawn(body: Body) -> Body:
+    """The record of a station that did not observe its time after all: another one did."""
+    nothing = {"count": None, "total": None, "coverage": 0.0, "quality": "not_observed"}
+    return {**body, "channels": [{**channel, **nothing} for channel in body["channels"]]}
 
 
 def _channel(draft: Draft, station: Station, number: int, count: int, total: int | None) -> Body:
     channel = station.channel(number)
     coverage, quality = _quality(draft, number)
     if quality == "not_observed" and count:
-        quality = "partial"
+        quality = "partial"  # observed for a time that nobody knows
     return {
         "name": channel.name,
         "class": channel.traffic_class,
@@ -83,10 +88,9 @@ def _channel(draft: Draft, station: Station, number: int, count: int, total: int
 def _quality(draft: Draft, number: int) -> tuple[float | None, str]:
     if draft.kind is Kind.CONFLICT:
         return None, "inconsistent"
-    cover = draft.last.cover
-    if draft.kind is not Kind.INTERVAL or cover is None:
+    if draft.kind is not Kind.INTERVAL or draft.cover is None:
         return None, "unknown"
-    mask, worst = cover
+    mask, worst = draft.cover
     if not mask >> number & 1:
         return 1.0, "ok"
     return round(worst / SHARE, 3), "partial" if worst else "not_observed"

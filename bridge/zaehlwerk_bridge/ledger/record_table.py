@@ -7,18 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from zaehlwerk_bridge.ledger.cell import Cell
+from zaehlwerk_bridge.ledger.cell_table import FAR, Line
 from zaehlwerk_bridge.ledger.record import Body
-
-_ORDER = "at_s, 1 - unsynced, number"
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A record as it should stand: its station's slug, last interval and body without revision."""
+    """A record as it should stand: its station's slug, last interval, its end (UTC) and body without revision."""
 
     station: str
-    last: Cell
+    number: int
+    end_s: int | None
     body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A record as it was told last; `text` is its body."""
+
+    station: str
+    resolution: str
+    text: str
 
 
 class RecordTable:
@@ -27,33 +36,33 @@ class RecordTable:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
-    def live(self, chain: int, before: Cell | None, last: Cell | None) -> dict[str, tuple[str, str, str]]:
-        """id -> (station, resolution, body) of the standing records that end in (before, last]."""
-        where, values = "chain = ? AND live = 1", [chain]
-        if before is not None:
-            where += f" AND at_s >= ? AND ({_ORDER}) > (?, ?, ?)"
-            values += [before.at_s, *before.key]
-        if last is not None:
-            where += f" AND at_s <= ? AND ({_ORDER}) <= (?, ?, ?)"
-            values += [last.at_s, *last.key]
+    def live(self, line: Line, before: Cell | None, last: Cell | None) -> dict[str, Standing]:
+        """The standing records that end in (before, last], by id."""
         rows = self._database.execute(
-            f"SELECT id, station, resolution, body FROM record WHERE {where}", values
+            "SELECT id, station, resolution, body FROM record"
+            " WHERE chain = ? AND unsynced = ? AND number > ? AND number <= ? AND live = 1",
+            (
+                line.chain,
+                line.unsynced,
+                -FAR if before is None else before.number,
+                FAR if last is None else last.number,
+            ),
         )
-        return {record: (station, resolution, body) for record, station, resolution, body in rows}
+        return {row[0]: Standing(*row[1:]) for row in rows}
 
-    def write(self, chain: int, made: Made) -> dict[str, Any]:
+    def write(self, line: Line, made: Made) -> Body:
         """Store a record with the next revision of its station; returns it as it is published."""
         revision = self.next_revision(made.station)
         self._database.execute(
-            "INSERT OR REPLACE INTO record (id, station, chain, at_s, unsynced, number, resolution, revision, live, body)"
+            "INSERT OR REPLACE INTO record (id, station, chain, unsynced, number, end_s, resolution, revision, live, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
             (
                 made.body["id"],
                 made.station,
-                chain,
-                made.last.at_s,
-                made.last.unsynced,
-                made.last.number,
+                line.chain,
+                line.unsynced,
+                made.number,
+                made.end_s,
                 made.body["resolution"],
                 revision,
                 body_text(made.body),
@@ -65,12 +74,12 @@ class RecordTable:
         """A record is superseded: it stands no longer, and what supersedes it has a higher revision."""
         self._database.execute("UPDATE record SET live = 0 WHERE id = ?", (record,))
 
-    def is_newest(self, station: str, record: str) -> bool:
-        """Whether no standing interval of the station ends later than this one."""
+    def is_newest(self, station: str, end_s: int) -> bool:
+        """Whether no standing interval of the station ends later."""
         row = self._database.execute(
-            "SELECT NOT EXISTS (SELECT 1 FROM record WHERE station = ? AND live = 1 AND resolution = 'interval'"
-            " AND at_s > (SELECT at_s FROM record WHERE id = ?))",
-            (station, record),
+            "SELECT NOT EXISTS (SELECT 1 FROM record"
+            " WHERE station = ? AND live = 1 AND resolution = 'interval' AND end_s > ?)",
+            (station, end_s),
         ).fetchone()
         return bool(row[0])
 
@@ -87,6 +96,6 @@ def body_text(body: Mapping[str, Any]) -> str:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
-def published(body: Mapping[str, Any], revision: int) -> dict[str, Any]:
+def published(body: Mapping[str, Any], revision: int) -> Body:
     """The record with its revision, id first."""
     return {"id": body["id"], "revision": revision, **{name: body[name] for name in body if name != "id"}}

@@ -1,15 +1,21 @@
-"""What two neighbouring known totals, and the counts known between them, say: intervals, and at most one span.
+"""What known totals, and the counts known between them, say: intervals, and spans over what only has a sum.
 
 The whole difference of the totals is always accounted for: by intervals whose count is known or follows, and by one
 span over those whose counts do not. A split is never invented.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from zaehlwerk_bridge.ledger.cell import Cell, Row
+from zaehlwerk_bridge.ledger.whole import step
 from zaehlwerk_protocol.receiver import MODULUS, wraps_possible
+
+SECONDS_AN_HOUR = 3600
+
+Range = tuple[int, int]
+"""First and last interval."""
 
 
 class Kind(Enum):
@@ -23,145 +29,140 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A record in the making: `cells` are its first and last interval (equal for one), `counts` one per channel."""
+    """A record in the making, of intervals `first` to `last` (equal for one), with one count per channel."""
 
     kind: Kind
-    first: Cell | None  # None: from the beginning of the epoch
-    last: Cell
-    counts: Row
-    known: tuple[Cell, ...] = ()  # intervals inside a span that are records of their own
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Intervals first..last of one numbering whose counts are not known."""
-
-    unsynced: bool
-    first: int
+    first: int | None  # None: from the beginning of the epoch
     last: int
+    counts: Row
+    apart: tuple[Range, ...] = ()  # what lies inside and has a record of its own
+    cover: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """A segment's records. `span` is among `drafts`; `held`: nothing can be said of the difference yet."""
+class Segment:
+    """From the end of `before`, a known total, to the end of `after`, the next one; `cells`: what is known in it.
 
-    drafts: tuple[Draft, ...]
-    span: Draft | None = None
-    gap: Gap | None = None
-    held: bool = False
+    before None: from the beginning of the epoch. after None: nothing bounds it yet.
+    """
+
+    before: Cell | None
+    after: Cell | None
+    cells: tuple[Cell, ...]
+
+    @property
+    def known(self) -> list[Cell]:
+        """The intervals whose counts history or backfill told."""
+        return [cell for cell in self.cells if cell.counts is not None]
+
+    def unknown(self) -> list[int]:
+        """The intervals in it whose counts were not told; empty without both bounds."""
+        if self.before is None or self.after is None:
+            return []
+        known = {cell.number for cell in self.known}
+        return [
+            number for number in range(self.before.number + 1, self.after.number + 1) if number not in known
+        ]
+
+
+def segments(before: Cell | None, cells: Sequence[Cell]) -> list[Segment]:
+    """`cells`, all that follow `before` up to some total or the end, cut at the known totals."""
+    found: list[Segment] = []
+    within: list[Cell] = []
+    for cell in cells:
+        within.append(cell)
+        if cell.total is not None:
+            found.append(Segment(before, cell, tuple(within)))
+            before, within = cell, []
+    if within:
+        found.append(Segment(before, None, tuple(within)))
+    return found
 
 
 def is_ambiguous(before: Cell, after: Cell, interval_s: int, max_rate: int) -> bool:
-    """Whether a total may have gone round between the two, by the time between them and the stated maximum rate."""
-    received = _elapsed_s(before, after)
-    counted = (after.number - before.number) * interval_s if before.unsynced == after.unsynced else 0
-    return wraps_possible(max(received, counted), max_rate / 3600)
+    """Whether a total may have gone round between the two, at `max_rate` pulses per hour.
+
+    The time between them is that of their intervals: slots are unwrapped by the time of receipt, and in the node's own
+    numbering an interval is the longest that was counted for it. So a copy that came late makes no gap longer.
+    """
+    return wraps_possible((after.number - before.number) * interval_s, max_rate / SECONDS_AN_HOUR)
 
 
-def _elapsed_s(before: Cell, after: Cell) -> int:
-    if before.seen_ns is None or after.seen_ns is None:
-        return 0
-    return abs(after.seen_ns - before.seen_ns) // 1_000_000_000
+def told(segment: Segment) -> list[Draft]:
+    """The records of the intervals whose counts were told."""
+    return [
+        Draft(Kind.INTERVAL, cell.number, cell.number, cell.counts, cover=cell.cover)
+        for cell in segment.known
+        if cell.counts is not None
+    ]
 
 
-def difference(before: Cell, after: Cell, *, ambiguous: bool) -> Row | None:
-    """What was counted from the end of `before` to the end of `after`; None if that cannot be told yet."""
+def difference(segment: Segment, *, ambiguous: bool) -> Row | None:
+    """What was counted in the segment; None if that cannot be told."""
+    before, after = segment.before, segment.after
+    if before is None or after is None:
+        return None
     if before.whole is not None and after.whole is not None:
         counted = tuple(b - a for a, b in zip(before.whole, after.whole, strict=True))
-        return counted if min(counted) >= 0 else None
-    if ambiguous or before.total is None or after.total is None:
-        return None
-    return tuple((b - a) % MODULUS for a, b in zip(before.total, after.total, strict=True))
+        if min(counted) >= 0:
+            return counted
+    return None if ambiguous else step(before, after)
 
 
-def between(before: Cell, after: Cell, cells: Sequence[Cell], *, ambiguous: bool) -> Resolved:
-    """The records from the end of `before` to the end of `after`; `cells`: what is known in (before, after]."""
-    known = [cell for cell in cells if cell.counts is not None]
-    drafts = [_interval(cell) for cell in known]
-    counted = difference(before, after, ambiguous=ambiguous)
-    gap = _gap(before, after, known)
-    if counted is None:
-        # With all counts known there is nothing left to tell, however often the total went round.
-        return Resolved(tuple(drafts), gap=gap, held=gap is not None)
-    rest = _minus(counted, known)
-    one_numbering = before.unsynced == after.unsynced
-    if gap is None and one_numbering:
-        if not any(rest):
-            return Resolved(tuple(drafts))
-        return _conflict(before, after, counted)
+def resolved(segment: Segment, counted: Row) -> list[Draft]:
+    """The records of a segment in which `counted` was counted; at most one of them is no interval."""
+    known = told(segment)
+    unknown = segment.unknown()
+    assert segment.before is not None
+    assert segment.after is not None
+    whole = Draft(Kind.CONFLICT, segment.before.number + 1, segment.after.number, counted)
+    rest = remainder(counted, known)
+    if not unknown:
+        # Told counts that make the total go round more often than the rate allows are as good as any.
+        return known if not any(left % MODULUS for left in rest) else [whole]
     if min(rest) < 0:
-        return _conflict(before, after, counted)
-    if gap is not None and gap.first == gap.last and one_numbering:
-        only = _at(gap.first, before, after, cells)
-        return Resolved((*drafts, Draft(Kind.INTERVAL, only, only, rest)))
-    if not one_numbering and not any(rest):
-        return Resolved(tuple(drafts))
-    span = _span(before, after, cells, gap, rest)
-    return Resolved((*drafts, span), span=span, gap=gap)
+        return [whole]
+    return [*known, over(unknown, rest, known, segment.cells)]
 
 
-def before_first(first: Cell, cells: Sequence[Cell]) -> Resolved:
-    """The records up to the end of `first`, the first known total of an epoch; `cells`: what is known up to it."""
-    known = [cell for cell in cells if cell.counts is not None]
-    drafts = [_interval(cell) for cell in known]
-    if first.whole is None:
-        return Resolved(tuple(drafts), held=True)
-    rest = _minus(first.whole, known)
+def over(unknown: Sequence[int], rest: Row, apart: Sequence[Draft], cells: Iterable[Cell]) -> Draft:
+    """The record of `rest`, counted in the intervals `unknown` (not empty); `apart`: the other records around."""
+    first, last = unknown[0], unknown[-1]
+    if first == last:
+        cover = next((cell.cover for cell in cells if cell.number == first), None)
+        return Draft(Kind.INTERVAL, first, last, rest, cover=cover)
+    return Draft(Kind.SPAN, first, last, rest, _apart(apart, first, last))
+
+
+def baseline(first: Cell, whole: Row, published: Sequence[Draft]) -> list[Draft]:
+    """The records up to the end of `first`, whose full totals are `whole`, around those `published` before it."""
+    rest = remainder(whole, published)
     if min(rest) < 0:
-        return Resolved((Draft(Kind.BASELINE, None, first, first.whole),))
+        return [Draft(Kind.BASELINE, None, first.number, whole)]
     if not any(rest):
-        return Resolved(tuple(drafts))
-    baseline = Draft(Kind.BASELINE, None, first, rest, tuple(known))
-    return Resolved((*drafts, baseline), span=baseline)
+        return list(published)
+    apart = _apart(published, min((_first(draft) for draft in published), default=0), first.number)
+    return [*published, Draft(Kind.BASELINE, None, first.number, rest, apart)]
 
 
-def _interval(cell: Cell) -> Draft:
-    assert cell.counts is not None
-    return Draft(Kind.INTERVAL, cell, cell, cell.counts)
-
-
-def _minus(counted: Row, known: Sequence[Cell]) -> Row:
+def remainder(counted: Row, drafts: Iterable[Draft]) -> Row:
+    """`counted` without what `drafts` stand for."""
     rest = list(counted)
-    for cell in known:
-        assert cell.counts is not None
-        rest = [left - count for left, count in zip(rest, cell.counts, strict=True)]
+    for draft in drafts:
+        rest = [left - count for left, count in zip(rest, draft.counts, strict=True)]
     return tuple(rest)
 
 
-def _gap(before: Cell, after: Cell, known: Sequence[Cell]) -> Gap | None:
-    numbers = {cell.number for cell in known if cell.unsynced == after.unsynced}
-    begin = before.number + 1 if before.unsynced == after.unsynced else min([after.number, *numbers])
-    unknown = [number for number in range(begin, after.number + 1) if number not in numbers]
-    return Gap(after.unsynced, unknown[0], unknown[-1]) if unknown else None
+def _apart(drafts: Iterable[Draft], first: int, last: int) -> tuple[Range, ...]:
+    """What of `drafts` lies from `first` to `last`; what lies inside another one goes without saying."""
+    found: list[Range] = []
+    for lies in sorted(
+        ((_first(draft), draft.last) for draft in drafts), key=lambda lies: (lies[0], -lies[1])
+    ):
+        if first <= lies[0] and lies[1] <= last and not (found and lies[1] <= found[-1][1]):
+            found.append(lies)
+    return tuple(found)
 
 
-def _conflict(before: Cell, after: Cell, counted: Row) -> Resolved:
-    draft = Draft(Kind.CONFLICT, _following(before, after), after, counted)
-    return Resolved((draft,), span=draft)
-
-
-def _following(before: Cell, after: Cell) -> Cell:
-    """The interval that begins where `before` ends, as far as it is known: only its number and time."""
-    if before.unsynced == after.unsynced:
-        length = (after.at_s - before.at_s) // max(1, after.number - before.number)
-        return Cell(after.unsynced, before.number + 1, before.at_s + length)
-    return Cell(before.unsynced, before.number + 1, before.at_s)
-
-
-def _span(before: Cell, after: Cell, cells: Sequence[Cell], gap: Gap | None, rest: Row) -> Draft:
-    known = [cell for cell in cells if cell.counts is not None]
-    if gap is None or before.unsynced != after.unsynced:
-        return Draft(Kind.SPAN, _following(before, after), after, rest, tuple(known))
-    first = _at(gap.first, before, after, cells)
-    last = _at(gap.last, before, after, cells)
-    inside = tuple(cell for cell in known if first.number < cell.number < last.number)
-    return Draft(Kind.SPAN, first, last, rest, inside)
-
-
-def _at(number: int, before: Cell, after: Cell, cells: Sequence[Cell]) -> Cell:
-    """Interval `number` between the two, as far as it is known."""
-    for cell in (*cells, after):
-        if cell.number == number and cell.unsynced == after.unsynced:
-            return cell
-    length = (after.at_s - before.at_s) // (after.number - before.number)
-    return Cell(after.unsynced, number, before.at_s + (number - before.number) * length)
+def _first(draft: Draft) -> int:
+    return draft.last if draft.first is None else draft.first

@@ -104,6 +104,8 @@ class DeviceStream:
                 self._context.unauthenticated()
         except SettingsError as error:
             self.trouble = str(error)
+        except TimeoutError:
+            self.trouble = "no answer to the opening of a stream; does a proxy limit the streams of a connection?"
         except asyncio.CancelledError:
             # grpc.aio raises the same for a call that was cancelled and for a task that was.
             task = asyncio.current_task()
@@ -124,7 +126,9 @@ class DeviceStream:
         stub = api.InternalServiceStub(self.channel)
         request = api.StreamDeviceEventsRequest(dev_eui=self.dev_eui)
         self._call = stub.StreamDeviceEvents(request, metadata=self._context.connection.metadata())
-        await self._call.wait_for_connection()
+        # The answer's header, not an item: a server behind a proxy that lets too few streams through stays silent.
+        async with asyncio.timeout(self._context.connection.settings.request_timeout_s):
+            await self._call.wait_for_connection()
         self.replay.connected()
         self._state(StreamState.OPEN)
         self._context.clock.away()

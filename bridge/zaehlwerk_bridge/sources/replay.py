@@ -32,20 +32,24 @@ class Replay:
     def connected(self) -> None:
         """A new connection: the history comes from its start."""
         self._everything = self.cursor is None
+        self._ended = False
         self._older = 0
         self._met = False
 
     def restart(self) -> None:
-        """Forget the cursor: everything that the next connection brings is handed on."""
+        """Forget the cursor: everything that the next connection brings is handed on, nothing more of this one."""
         self.cursor = None
+        self._ended = True
 
     @property
     def doubtful(self) -> bool:
         """Whether older items came and the cursor's own did not: if this lasts, the ids began again."""
-        return self._older > 0 and not self._met and not self._everything
+        return self._older > 0 and not self._met and not self._everything and not self._ended
 
     def take(self, item_id: ItemId) -> Verdict:
         """Return what the item is, and move the cursor if it is new."""
+        if self._ended:
+            return Verdict.KNOWN
         if self.cursor is not None and not self._everything:
             if item_id < self.cursor:
                 self._older += 1

@@ -9,11 +9,14 @@ from fake_flash import Flash, PowerCut, die
 from fake_network import Network
 from world import world
 
+from app import modules
 from app import settings as table
-from app import state
-from app.node import Node
 from zaehlwerk_protocol import ports
 from zaehlwerk_protocol.frames import decode
+
+# As main.py does, before the node's own module.
+modules.load()
+from app.node import Node  # noqa: E402
 
 APP_KEY = bytes(range(16))
 # 2026-05-28 22:30:00 UTC, a boundary of quarter-hours.
@@ -137,4 +140,4 @@ def slot(second, unix=MIDNIGHT, interval_s=900):
     return (unix + second) // interval_s & 0xFFFF
 
 
-__all__ = ["PowerCut", "Site", "slot", "state"]
+__all__ = ["PowerCut", "Site", "slot"]

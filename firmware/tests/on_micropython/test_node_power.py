@@ -101,6 +101,29 @@ def test_power_goes_at_every_flash_operation_of_a_restart_that_closes_what_was_o
     assert cut_at > 50
 
 
+def test_power_goes_at_every_flash_operation_of_a_restart_that_begins_a_new_epoch():
+    """The clock was an hour ahead: the index would go back, so the restart closes the old epoch."""
+    cut_at, cut, epochs = 1, True, 0
+    while cut:
+        site = Site(unix=MIDNIGHT - 130, interval_s=60, uplink_offset_s=10)
+        site.network.error_s = HOUR
+        site.pulses(4, 1, 900)
+        site.run(300)
+        site.network.error_s = 0
+        world.move_to(310 * 1000000)
+        cut = not site.run(550, cut_at)
+        if cut:
+            world.move_to(world.now_us + 3000000)
+        site.run(1300)
+        check_air(site)
+        lost = fake_machine.pulses[4] - check_totals(site)[0]
+        assert 10 <= lost <= 10 + 2 * (LOSS_S + 3), (cut_at, lost)
+        epochs = max(epochs, len({frame.epoch for frame in site.statuses()}))
+        cut_at += 1
+    assert cut_at > 40
+    assert epochs == 2
+
+
 def test_power_goes_at_random_moments_of_a_day():
     site = Site(unix=MIDNIGHT - 600, seed=5)
     site.pulses(4, 7, 22 * HOUR)

@@ -70,7 +70,7 @@ def test_newest_records_are_at_hand_after_a_restart():
     for index in range(200):
         ring.append(record(index))
     again = Ring(files, 5)
-    assert [r.index for r in again.recent] == [195, 196, 197, 198, 199]
+    assert [r.index for r in again.latest()] == [199, 198, 197, 196, 195]
     assert again.newest(False, 1).index == 199
     assert again.newest(True, 1) is None
     assert again.newest(False, 2) is None
@@ -122,10 +122,10 @@ def test_a_cut_in_the_middle_of_an_append_loses_that_record_only():
         pass
     files.cut = False
     again = Ring(files, 5)
-    assert again.recent[-1].index == 9
+    assert next(again.latest()).index == 9
     again.append(record(10))
     third = Ring(files, 5)
-    assert [r.index for r in third.recent] == [6, 7, 8, 9, 10]
+    assert [r.index for r in third.latest()] == [10, 9, 8, 7, 6]
     assert sorted(third.rows(False, 1, 0, 20)) == list(range(11))
 
 

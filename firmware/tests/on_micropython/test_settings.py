@@ -139,7 +139,7 @@ def test_unchanged_settings_are_not_written_again():
     settings.load("same.json", "same-kept.json")
     os.remove("same-kept.json")
     write("same-kept.json", json.dumps(GOOD))
-    rename = settings.os.rename
+    really = os.rename
     calls = []
 
     class Os:
@@ -148,7 +148,7 @@ def test_unchanged_settings_are_not_written_again():
         @staticmethod
         def rename(*names):
             calls.append(names)
-            rename(*names)
+            really(*names)
 
     settings.os = Os
     try:

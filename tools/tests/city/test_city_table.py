@@ -166,6 +166,13 @@ def test_a_table_may_begin_and_end_within_a_day_but_that_day_cannot_be_played(ta
             city.slots(city.stations, day, 1)
 
 
+def test_a_day_amid_others_that_ends_early_is_refused(tables: Tables) -> None:
+    times = [*local_times(date(2026, 6, 15))[:-1], *local_times(date(2026, 6, 16))]
+    tables.write("a.csv", table_text(times))
+    with pytest.raises(TableError, match=r"a\.csv, line 96: 2026-06-15 23:45 is missing after this line"):
+        read_city(tables.path)
+
+
 def test_only_selected_stations_need_the_day(tables: Tables) -> None:
     tables.write("a.csv", table_text(local_times(date(2026, 6, 15))))
     tables.write("b.csv", table_text(local_times(date(2026, 6, 16))))
@@ -193,6 +200,14 @@ def test_a_station_is_found_by_name_topic_or_id(wanted: str) -> None:
 def test_a_name_may_hold_commas_itself() -> None:
     chosen = read_city(BUNDLED).select("Neutor,Kanalpromenade, Abschnitt 5,bohlweg")
     assert [station.slug for station in chosen] == ["neutor", "kanalpromenade-abschnitt-5", "bohlweg"]
+
+
+def test_the_longest_name_is_meant(tables: Tables) -> None:
+    for name in ("Markt", "Markt, Nord", "Nord"):
+        tables.write(f"{name}.csv", table_text(local_times(DAY)))
+    city = read_city(tables.path)
+    assert [station.name for station in city.select("Markt, Nord")] == ["Markt, Nord"]
+    assert [station.name for station in city.select("Nord,Markt")] == ["Nord", "Markt"]
 
 
 @pytest.mark.parametrize(

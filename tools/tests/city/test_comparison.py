@@ -129,6 +129,20 @@ def test_a_record_shifted_by_a_few_minutes_is_found(plan: Plan) -> None:
     assert not compare(plan, held).exact
 
 
+def test_a_record_shorter_than_its_quarter_hour_is_found(plan: Plan) -> None:
+    held = perfect(plan)
+    held[AT] = replace(held[AT], end_s=(held[AT].end_s or 0) - 60)
+    assert _verdicts(compare(plan, held), AT) == [Verdict.WRONG, Verdict.WRONG]
+
+
+def test_a_record_whose_clock_was_not_set_is_in_no_quarter_hour(plan: Plan) -> None:
+    held = perfect(plan)
+    held[AT] = replace(held[AT], clock="unsynced")
+    comparison = compare(plan, held)
+    assert _numbers(comparison) == (0, 0, 8)
+    assert not comparison.exact
+
+
 def test_an_invented_split_with_the_right_sum_is_misplaced(plan: Plan) -> None:
     """Two quarter-hours' sum spread by guess: equal in the sum, wrong in both."""
     held = perfect(plan)

@@ -215,6 +215,8 @@ def test_a_span_is_told_as_a_sum_and_not_split(one_station: Plan) -> None:
 def test_a_dead_sensor_is_pointed_out(tables: Tables) -> None:
     """A day of zeros is published as such, and the reader is told what that probably means."""
     tables.write("a.csv", table_text(local_times(DAY), lambda row, channel: 0 if channel else 5))
+    assert _badges(_page(tables.plan(DAY))[0]) == ["eine Spur zählt nichts, bitte prüfen"]
+    tables.write("a.csv", table_text(local_times(DAY), lambda row, channel: 0))
     assert _badges(_page(tables.plan(DAY))[0]) == ["durchgehend null, bitte prüfen"]
 
 

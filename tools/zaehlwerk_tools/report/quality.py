@@ -85,6 +85,12 @@ ALL_ZERO = Badge(
         "A channel counted nothing for a whole day: its sensor is probably dead.",
     ),
 )
+PART_ZERO = Badge(
+    "note",
+    "?",
+    ("eine Spur zählt nichts, bitte prüfen", "one lane counts nothing, please check"),
+    ALL_ZERO.meaning,
+)
 DEVIATES = Badge(
     "bad",
     "✗",
@@ -94,7 +100,7 @@ DEVIATES = Badge(
         "Published numbers do not agree with the city's table.",
     ),
 )
-ALL = (COMPLETE, NOT_OBSERVED, SUM_ONLY, PARTIAL, UNCONFIRMED, ALL_ZERO, DEVIATES)
+ALL = (COMPLETE, NOT_OBSERVED, SUM_ONLY, PARTIAL, UNCONFIRMED, ALL_ZERO, PART_ZERO, DEVIATES)
 
 
 def badges(station: StationComparison) -> tuple[Badge, ...]:
@@ -104,8 +110,9 @@ def badges(station: StationComparison) -> tuple[Badge, ...]:
     found = []
     if not station.exact:
         found.append(DEVIATES)
-    if any(_counted_nothing(channel) for channel in station.channels):
-        found.append(ALL_ZERO)
+    silent = [_counted_nothing(channel) for channel in station.channels]
+    if any(silent):
+        found.append(ALL_ZERO if all(silent) else PART_ZERO)
     if Verdict.NOT_OBSERVED in verdicts or any(cell.quality == "not_observed" for cell in cells):
         found.append(NOT_OBSERVED)
     if Verdict.IN_SPAN in verdicts:

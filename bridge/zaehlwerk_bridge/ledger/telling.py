@@ -1,0 +1,62 @@
+"""Telling: the difference between what stands and what should stand becomes records with revisions, and messages."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from zaehlwerk_bridge.ledger.cell_table import Line
+from zaehlwerk_bridge.ledger.record import Body, withdrawn
+from zaehlwerk_bridge.ledger.record_table import Made, RecordTable, Standing, body_text, published
+from zaehlwerk_bridge.messages import Message, Messages
+
+RECORDS_A_MESSAGE = 50
+"""Intervals that belong to no healing need not share a message; more of them are split."""
+
+
+class Telling:
+    """Writes to `records` what it tells."""
+
+    def __init__(self, records: RecordTable, messages: Messages) -> None:
+        self._records = records
+        self._messages = messages
+
+    def tell(self, line: Line, made: Sequence[Made], live: Mapping[str, Standing]) -> list[Message]:
+        """Messages that lead from the records `live` to the records `made`, a healing in one message."""
+        stands = {one.body["id"] for one in made}
+        changed = [one for one in made if _differs(one, live.get(one.body["id"]))]
+        gone = {record: standing for record, standing in live.items() if record not in stands}
+        messages: list[Message] = []
+        for slug in sorted({one.station for one in changed} | {one.station for one in gone.values()}):
+            records = [(one, self._records.write(line, one)) for one in changed if one.station == slug]
+            told = [record for _, record in records]
+            buried = sorted(record for record, standing in gone.items() if standing.station == slug)
+            for record in buried:
+                self._records.bury(record)
+            if not told:
+                # Nothing of this station takes their place, and a message needs a record with a revision.
+                carrier = json.loads(gone[buried.pop(0)].text)
+                told = [published(withdrawn(carrier), self._records.next_revision(slug))]
+            messages += self._healed(slug, told, buried)
+            messages += self._last(slug, records)
+        return messages
+
+    def _healed(self, slug: str, told: Sequence[Body], buried: Sequence[str]) -> list[Message]:
+        healing = bool(buried) or any(record["resolution"] == "span" for record in told)
+        size = len(told) if healing else RECORDS_A_MESSAGE
+        return [
+            self._messages.records(slug, told[at : at + size], buried) for at in range(0, len(told), size)
+        ]
+
+    def _last(self, slug: str, records: Sequence[tuple[Made, Body]]) -> list[Message]:
+        placed = [
+            (one.end_s, record)
+            for one, record in records
+            if one.end_s is not None and record["resolution"] == "interval"
+        ]
+        if not placed:
+            return []
+        end_s, newest = max(placed, key=lambda pair: pair[0])
+        return [self._messages.last(slug, newest)] if self._records.is_newest(slug, end_s) else []
+
+
+def _differs(one: Made, standing: Standing | None) -> bool:
+    return standing is None or standing.text != body_text(one.body)

@@ -1,0 +1,140 @@
+"""The start of a node: what the flash says of the life before becomes the intervals of this one. Not needed afterwards."""
+
+import struct
+
+from app.intervals import NO_SLOT
+from app.state import (
+    BOOT_VERSION,
+    CHANNEL,
+    CHANNEL_BYTES,
+    NONE,
+    SEEN_MS,
+    TOTALS_HEAD,
+    TOTALS_HEAD_BYTES,
+    TOTALS_VERSION,
+    read,
+)
+from lorawan.records import seal
+
+_U32 = 0xFFFFFFFF
+
+
+def intervals(node):
+    """The Intervals of `node`: the stored totals and open interval, or those of a new epoch.
+
+    A new one begins when totals are lost, or channels or interval changed; the old one's open interval is closed.
+    """
+    epoch, settings = node.epoch, node.settings
+    it = node.make_intervals(len(settings["channels"]), settings["interval_s"])
+    totals = load_totals(node.files)
+    ours = totals is not None and epoch.found and totals.generation == epoch.generation
+    if ours and epoch.layout == settings["layout"]:
+        totals.fill(it)
+        catch_up(it, node.ring)
+        return it
+    if totals is not None and epoch.found and epoch.layout == settings["layout"]:
+        renewed = totals.generation == (epoch.generation - 1) % 4 and totals.channels == len(it.pulses)
+        if renewed and epoch.farewell is not None:
+            return _carried_over(node, totals, it)
+    farewell, unsynced_index = None, 0
+    if ours:
+        old = node.make_intervals(totals.channels, totals.interval_s)
+        totals.fill(old)
+        catch_up(old, node.ring)
+        farewell, unsynced_index = old.close_for_good(), old.unsynced_index
+    elif totals is not None:
+        unsynced_index = totals.unsynced_index
+    newest = None
+    for record in node.ring.latest():
+        newest = newest or record
+        if record.unsynced:
+            unsynced_index = max(unsynced_index, record.index + 1)
+    if newest is not None and not epoch.found:
+        epoch.generation = newest.generation
+    epoch.layout = settings["layout"]
+    epoch.unsynced_done = unsynced_index
+    node.new_epoch(farewell)
+    it = node.make_intervals(len(settings["channels"]), settings["interval_s"])
+    it.unsynced_index = unsynced_index
+    return it
+
+
+def _carried_over(node, totals, it):
+    """The power went between a new epoch and the storing of its totals: what the old one did not report goes on."""
+    old = node.make_intervals(totals.channels, totals.interval_s)
+    totals.fill(old)
+    it.unsynced_index = old.unsynced_index
+    for record in node.ring.latest():
+        if record.unsynced:
+            it.unsynced_index = max(it.unsynced_index, record.index + 1)
+    last = node.ring.at(False, totals.generation, node.epoch.farewell)
+    for i in range(totals.channels):
+        rest = old.pulses[i] - old.unsynced_totals[i] - last.totals[i]
+        it.pulses[i] = max(rest, 0)
+    return it
+
+
+class Totals:
+    """The stored totals, as read from flash: channels, interval_s, generation, slot or NO_SLOT, unsynced_index."""
+
+    def __init__(self, data):
+        n, minutes, self.generation, slot, self.unsynced_index = struct.unpack(
+            TOTALS_HEAD, data[:TOTALS_HEAD_BYTES]
+        )
+        self.channels = n
+        self.interval_s = 60 * minutes
+        self.slot = NO_SLOT if slot == NONE else slot
+        self._data = data
+
+    def fill(self, intervals):
+        """Give `intervals`, of as many channels, what was stored."""
+        intervals.slot = self.slot
+        intervals.unsynced_index = self.unsynced_index
+        for i in range(self.channels):
+            self._fill_channel(intervals, i)
+
+    def _fill_channel(self, intervals, i):
+        at = TOTALS_HEAD_BYTES + CHANNEL_BYTES * i
+        fields = struct.unpack(CHANNEL, self._data[at : at + CHANNEL_BYTES])
+        intervals.pulses[i], intervals.unsynced_totals[i] = fields[0], fields[1]
+        intervals.start[i], intervals.known[i] = fields[2], fields[3]
+        intervals.seen[i] = fields[4] * SEEN_MS
+
+
+def load_totals(files):
+    """The stored Totals, None when there are none or they are damaged."""
+    data = read(files, "totals", TOTALS_VERSION)
+    return None if data is None else Totals(data)
+
+
+def catch_up(intervals, ring):
+    """Bring loaded totals up to the ring: a record is stored before the totals that follow from it.
+
+    Afterwards nothing is behind anything that could have been sent.
+    """
+    n = len(intervals.pulses)
+    record = ring.newest(True, intervals.generation)
+    if record is not None and record.index >= intervals.unsynced_index and len(record.totals) == n:
+        intervals.unsynced_index = record.index + 1
+        intervals.unsynced_totals = list(record.totals)
+    record = ring.newest(False, intervals.generation)
+    if record is not None and len(record.totals) == n:
+        if record.index >= intervals.slot:
+            intervals.slot = record.index + 1
+            intervals.start = list(record.totals)
+            intervals.seen = [0] * n
+        for i in range(n):
+            intervals.known[i] = max(intervals.known[i], record.totals[i])
+    for i in range(n):
+        intervals.pulses[i] = max(intervals.pulses[i], intervals.known[i] + intervals.unsynced_totals[i])
+
+
+def count_boot(files):
+    """(boot count including this one, last crash as bytes or None); the new count is stored."""
+    data = read(files, "boot", BOOT_VERSION)
+    count, crash = 1, None
+    if data is not None:
+        count = int.from_bytes(data[:4], "little") + 1
+        crash = data[4:] or None
+    files.replace("boot", seal(BOOT_VERSION, count.to_bytes(4, "little") + (crash or b"")))
+    return count, crash

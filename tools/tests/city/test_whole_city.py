@@ -1,0 +1,124 @@
+"""A whole city: what the boards counted is what the platform knows, whatever failed on the way.
+
+Real MicroPython, Mosquitto, gRPC and SQLite; one station for a day, so that each of these takes seconds.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from zaehlwerk_tools.city import run_city
+from zaehlwerk_tools.city_node import WRAP_MS, CityNode, first_boot_ns
+from zaehlwerk_tools.comparison import compare
+from zaehlwerk_tools.plan import Outage, OutageKind, Plan
+from zaehlwerk_tools.request import Request, make_plan
+from zaehlwerk_tools.result import CityResult
+
+NS = 1_000_000_000
+MINUTE_NS = 60 * NS
+MUENSTER = Path(__file__).resolve().parents[2] / "zaehlwerk_tools" / "data" / "muenster"
+
+
+def plan_of(workdir: Path, **changes: object) -> Plan:
+    request = dataclasses.replace(Request(data=MUENSTER, day="2026-06-18", stations="neutor"), **changes)
+    workdir.mkdir(exist_ok=True)
+    return make_plan(request, workdir)
+
+
+async def run(plan: Plan) -> CityResult:
+    return await run_city(plan, lambda _: None)
+
+
+def log_of(result: CityResult) -> list[dict[str, object]]:
+    return [json.loads(line) for line in result.artifacts["frames.jsonl"].splitlines()]
+
+
+async def test_a_day_arrives_to_the_last_bicycle_although_one_uplink_in_ten_is_lost(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    result = await run(plan)
+    comparison = compare(plan, result.records)
+    assert comparison.exact
+    assert comparison.spans == 0
+    assert result.settled
+    assert result.uplinks_lost > 0
+    assert result.broker_dropped == 0
+    assert not result.fallbacks
+
+
+async def test_with_half_of_all_frames_lost_every_sum_is_exact_and_no_split_is_invented(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, loss=0.5)
+    result = await run(plan)
+    assert result.uplinks_lost > result.uplinks_sent // 3
+    assert compare(plan, result.records).exact
+
+
+async def test_the_same_seed_gives_the_same_frames_and_the_same_ledger_and_another_seed_does_not(
+    tmp_path: Path,
+) -> None:
+    first, again, other = [
+        await run(plan_of(tmp_path / name, loss=0.3, seed=seed)) for name, seed in (("a", 7), ("b", 7), ("c", 8))
+    ]
+    assert first.artifacts == again.artifacts
+    assert first.artifacts["frames.jsonl"] != other.artifacts["frames.jsonl"]
+
+
+async def test_the_wrap_of_a_boards_ticks_within_the_day_leaves_no_mark(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, loss=0.0)
+    (station,) = plan.stations
+    spec = CityNode.of(1, station, plan.seed).board(plan)
+    wrap_ns = spec.boot_ns + (WRAP_MS - spec.ticks_ms) * 1_000_000
+    assert first_boot_ns(plan) < wrap_ns < plan.end_ns
+    result = await run(plan)
+    of_the_day = [
+        record
+        for record in result.records
+        if record.start_s is not None and plan.start_ns <= record.start_s * NS < plan.end_ns
+    ]
+    assert len(of_the_day) == len(plan.slots)
+    for record in of_the_day:
+        observed = station.row(record.start_s // 900)
+        assert [channel.quality for channel in record.channels] == [
+            "ok" if count is not None else "not_observed" for count in observed
+        ]
+
+
+async def test_a_gateway_outage_of_three_hours_is_healed_to_the_quarter_hour(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    begin = plan.start_ns + 8 * 60 * MINUTE_NS
+    plan = dataclasses.replace(
+        plan, outages=(Outage(OutageKind.GATEWAY, "", begin, begin + 180 * MINUTE_NS),)
+    )
+    result = await run(plan)
+    silent = [entry for entry in log_of(result) if entry.get("lost") == "gateway out"]
+    assert len(silent) >= 10
+    comparison = compare(plan, result.records)
+    assert comparison.exact
+    assert comparison.spans == 0
+
+
+async def test_a_power_cut_is_marked_and_nothing_is_invented_for_it(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    begin = plan.start_ns + (12 * 60 + 7) * MINUTE_NS
+    plan = dataclasses.replace(
+        plan, outages=(Outage(OutageKind.POWER, "neutor", begin, begin + 30 * MINUTE_NS),)
+    )
+    result = await run(plan)
+    assert compare(plan, result.records).exact
+    cut = [
+        record
+        for record in result.records
+        if record.start_s is not None and record.start_s * NS < begin + 30 * MINUTE_NS and begin < record.end_s * NS
+    ]
+    assert cut
+    assert all(channel.quality != "ok" for record in cut for channel in record.channels)
+
+
+@pytest.mark.skipif(
+    not (Path(__file__).resolve().parents[3] / ".runtime" / "bin" / "micropython32").exists(),
+    reason="no 32-bit MicroPython in .runtime/: the ESP32's memory layout cannot be had here",
+)
+async def test_a_day_on_the_esp32s_memory_layout_fits_a_heap_of_128_kb(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, bits=32, stations="goldstrasse")
+    result = await run(plan)
+    assert compare(plan, result.records).exact
