@@ -6,7 +6,6 @@ meanwhile.
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 from zaehlwerk_bridge.ledger.cell import Cell, Row
 from zaehlwerk_bridge.ledger.cell_table import Line
@@ -144,18 +143,20 @@ def _totals(part: Segment) -> dict[int, Row]:
     """Full totals at the ends of intervals, by number: from the known ones along counts that were told."""
     totals: dict[int, Row] = {}
     if part.after is not None and part.after.whole is not None:
-        total = part.after.whole
-        totals[part.after.number] = total
-        for later, earlier in pairwise(reversed(part.cells)):
-            if later.counts is None or later.number != earlier.number + 1:
+        number, total = part.after.number, part.after.whole
+        totals[number] = total
+        for cell in reversed(part.cells):
+            if cell.number != number or cell.counts is None:
                 break
-            total = tuple(a - b for a, b in zip(total, later.counts, strict=True))
-            totals[earlier.number] = total
+            number -= 1
+            total = tuple(a - b for a, b in zip(total, cell.counts, strict=True))
+            totals[number] = total
     if part.before is not None and part.before.whole is not None:
-        total = part.before.whole
-        for earlier, later in pairwise([part.before, *part.cells]):
-            if later.counts is None or later.number != earlier.number + 1:
+        number, total = part.before.number, part.before.whole
+        for cell in part.cells:
+            if cell.number != number + 1 or cell.counts is None:
                 break
-            total = tuple(a + b for a, b in zip(total, later.counts, strict=True))
-            totals.setdefault(later.number, total)
+            number += 1
+            total = tuple(a + b for a, b in zip(total, cell.counts, strict=True))
+            totals.setdefault(number, total)
     return totals
