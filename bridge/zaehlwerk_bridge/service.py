@@ -121,6 +121,11 @@ class Bridge:
         self._ended = False
         self._change: asyncio.Future[None] | None = None
 
+    @property
+    def disk_trouble(self) -> str:
+        """What keeps the database from being written, empty if nothing does."""
+        return self._store.trouble
+
     # What others wait for.
 
     async def ready(self, timeout_s: float = 30.0) -> None:

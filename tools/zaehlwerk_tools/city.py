@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import zaehlwerk_protocol
 from grpc import aio
+
+import zaehlwerk_protocol
 from zaehlwerk_bridge.service import Bridge
 from zaehlwerk_bridge.store import Store
-
 from zaehlwerk_tools import memory
 from zaehlwerk_tools.broker import BrokerProcess
 from zaehlwerk_tools.broker_report import dropped_messages
@@ -77,7 +77,9 @@ async def run_city(plan: Plan, progress: Callable[[Progress], None]) -> CityResu
             running_bridge(settings, clock, plan.seed, plan.workdir / "bridge.log")
         )
         city.follow(bridge)
-        task.add_done_callback(lambda _: city.scheduler.fail(BrokerError(_ended(task))) if not task.cancelled() else None)
+        task.add_done_callback(
+            lambda _: city.scheduler.fail(BrokerError(_ended(task))) if not task.cancelled() else None
+        )
         with city.boards():
             settled = await _play(plan, city, bridge, subscriber, progress)
             board_memory = max(board.memory_peak_kib for board in city.started) * 1024
@@ -159,7 +161,9 @@ class _City:
     """What is around the bridge: scheduler, air, network server and boards."""
 
     def __init__(self, plan: Plan, micropython: MicroPython) -> None:
-        self.nodes = [CityNode.of(number, station, plan.seed) for number, station in enumerate(plan.stations, 1)]
+        self.nodes = [
+            CityNode.of(number, station, plan.seed) for number, station in enumerate(plan.stations, 1)
+        ]
         self.scheduler = Scheduler(first_boot_ns(plan) - NS, pace=plan.real_time)
         outages = [
             (outage.start_ns, outage.end_ns) for outage in plan.outages if outage.kind is OutageKind.GATEWAY

@@ -13,7 +13,6 @@ from zaehlwerk_bridge.logs import make_logger
 from zaehlwerk_bridge.redaction import Redactor
 from zaehlwerk_bridge.service import Bridge
 from zaehlwerk_bridge.settings import ChirpStackSettings, HealingSettings, LogSettings, MqttSettings, Settings
-
 from zaehlwerk_tools.errors import BrokerError
 from zaehlwerk_tools.plan import Broker
 from zaehlwerk_tools.simulator.clock import VirtualClock
@@ -24,7 +23,9 @@ READY_S = 60.0
 STOP_S = 10.0
 
 
-def bridge_settings(workdir: Path, port: int, tenant_id: str, api_key: str, broker: Broker, prefix: str) -> Settings:
+def bridge_settings(
+    workdir: Path, port: int, tenant_id: str, api_key: str, broker: Broker, prefix: str
+) -> Settings:
     """The bridge's settings for a network server on loopback `port`; the API key goes into a file of its own."""
     key_file = workdir / "api-key"
     descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -57,7 +58,11 @@ async def running_bridge(
     redactor = Redactor()
     with log.open("w", encoding="utf-8") as sink:
         bridge = Bridge(
-            settings, clock=clock, seed=seed, redactor=redactor, log=make_logger(redactor, settings.log.level, sink)
+            settings,
+            clock=clock,
+            seed=seed,
+            redactor=redactor,
+            log=make_logger(redactor, settings.log.level, sink),
         )
         task = asyncio.create_task(bridge.run(), name="bridge")
         try:

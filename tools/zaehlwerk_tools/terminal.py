@@ -136,8 +136,8 @@ def _facts(plan: Plan, result: CityResult, comparison: Comparison) -> Iterator[s
     exact = comparison.count(Verdict.EXACT, Verdict.NOT_OBSERVED)
     not_observed = comparison.count(Verdict.NOT_OBSERVED)
     yield (
-        f"{exact:,} of {plan.intervals:,} intervals exact ({not_observed:,} of them not observed), "
-        f"{comparison.count(Verdict.IN_SPAN):,} only as a sum (Σ) in {comparison.spans:,} spans"
+        f"{exact:,} of {plan.intervals:,} intervals exact ({not_observed:,} not observed), "
+        f"{comparison.count(Verdict.IN_SPAN):,} as a sum (Σ) in {comparison.spans:,} spans"
     )
     if total("unobserved"):
         yield f"{total('unobserved'):,} pulses passed while a board had no power; marked, not counted"

@@ -163,7 +163,7 @@ async def test_ids_that_began_again_lose_nothing(rig: Rig) -> None:
         await until(lambda: bridge.counts.events == 3)
         assert bridge.counts.repeated == 2
         dump = await bridge.ask(Store.dump)
-    assert '"count":9' in dump.replace("\\", "")
+    assert '"count":9' in dump.replace("\\", "").replace(" ", "")
 
 
 async def test_a_device_that_is_heard_while_its_stream_is_silent_gets_a_new_stream(rig: Rig) -> None:

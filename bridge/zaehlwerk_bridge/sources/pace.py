@@ -11,8 +11,8 @@ class Pace:
     def __init__(self, clock: Clock, per_s: float, burst: int) -> None:
         self._clock = clock
         self._gap_ns = int(1e9 / per_s)
-        self._credit_ns = self._gap_ns * burst
-        self._next_ns = 0
+        self._credit_ns = self._gap_ns * (burst - 1)
+        self._next_ns = clock.now_ns() - self._credit_ns
         self._turn = asyncio.Lock()
 
     async def wait(self) -> None:

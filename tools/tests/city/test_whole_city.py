@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from zaehlwerk_tools.city import run_city
 from zaehlwerk_tools.city_node import WRAP_MS, CityNode, first_boot_ns
 from zaehlwerk_tools.comparison import compare
@@ -46,7 +47,9 @@ async def test_a_day_arrives_to_the_last_bicycle_although_one_uplink_in_ten_is_l
     assert not result.fallbacks
 
 
-async def test_with_half_of_all_frames_lost_every_sum_is_exact_and_no_split_is_invented(tmp_path: Path) -> None:
+async def test_with_half_of_all_frames_lost_every_sum_is_exact_and_no_split_is_invented(
+    tmp_path: Path,
+) -> None:
     plan = plan_of(tmp_path, loss=0.5)
     result = await run(plan)
     assert result.uplinks_lost > result.uplinks_sent // 3
@@ -57,7 +60,8 @@ async def test_the_same_seed_gives_the_same_frames_and_the_same_ledger_and_anoth
     tmp_path: Path,
 ) -> None:
     first, again, other = [
-        await run(plan_of(tmp_path / name, loss=0.3, seed=seed)) for name, seed in (("a", 7), ("b", 7), ("c", 8))
+        await run(plan_of(tmp_path / name, loss=0.3, seed=seed))
+        for name, seed in (("a", 7), ("b", 7), ("c", 8))
     ]
     assert first.artifacts == again.artifacts
     assert first.artifacts["frames.jsonl"] != other.artifacts["frames.jsonl"]
@@ -108,7 +112,9 @@ async def test_a_power_cut_is_marked_and_nothing_is_invented_for_it(tmp_path: Pa
     cut = [
         record
         for record in result.records
-        if record.start_s is not None and record.start_s * NS < begin + 30 * MINUTE_NS and begin < record.end_s * NS
+        if record.start_s is not None
+        and record.start_s * NS < begin + 30 * MINUTE_NS
+        and begin < record.end_s * NS
     ]
     assert cut
     assert all(channel.quality != "ok" for record in cut for channel in record.channels)

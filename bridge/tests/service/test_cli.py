@@ -1,0 +1,179 @@
+"""The command as people and systemd use it: its words, its exit status, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from bridge.tests.service.chirpstack import KEY, TENANT
+from bridge.tests.service.mosquitto import free_port
+from bridge.tests.service.node import Node
+from bridge.tests.service.rig import Rig
+from bridge.tests.service.subscriber import Subscriber
+
+EUI = "70b3d57ed0000001"
+
+
+def configured(rig: Rig, extra: str = "", port: int | None = None) -> Path:
+    path = rig.directory / "bridge.toml"
+    path.write_text(
+        f"""
+id = "b1"
+database = "bridge.sqlite"
+{extra}
+[chirpstack]
+server = "127.0.0.1:{rig.server.port}"
+tenants = ["{TENANT}"]
+api_key_file = "api.key"
+insecure = true
+[mqtt]
+host = "127.0.0.1"
+port = {port or rig.broker.port}
+insecure = true
+connect_timeout_s = 2
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+async def start(*arguments: str | Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "zaehlwerk_bridge",
+        *map(str, arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"},
+    )
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_help_has_an_example_and_the_exit_statuses() -> None:
+    status, out, _ = await ended(await start("--help"))
+    assert status == 0
+    assert "Example:" in out
+    assert "Exit status: 0" in out
+    for command in ("run", "check-config"):
+        status, out, _ = await ended(await start(command, "--help"))
+        assert status == 0
+        assert "Example:" in out
+
+
+async def test_a_bridge_runs_until_it_is_terminated_and_leaves_in_good_order(rig: Rig) -> None:
+    """Status 0 within 5 s of SIGTERM, logs in JSON lines without the key, everything delivered."""
+    platform = Subscriber(rig.broker.port)
+    node = Node(EUI, "one")
+    await rig.server.put(EUI, node.status(), node.count(3))
+    process = await start("run", "--config", configured(rig))
+    await platform.until(lambda: platform.sums() == {"one": 3})
+    asked = asyncio.get_running_loop().time()
+    process.send_signal(signal.SIGTERM)
+    status, out, err = await ended(process)
+    assert asyncio.get_running_loop().time() - asked < 5
+    assert (status, out) == (0, "")
+    events = [json.loads(line)["event"] for line in err.splitlines() if line.startswith("{")]
+    assert "broker is connected" in events
+    assert events[-1] == "bridge stopped"
+    assert KEY not in err
+    await platform.until(lambda: platform.of("b1/status")[-1] == {"state": "offline", "reason": "stopped"})
+    platform.close()
+
+
+async def test_a_bridge_that_is_killed_goes_on_where_it_was(rig: Rig) -> None:
+    """SIGKILL: what was committed is not lost and not published as something new."""
+    platform = Subscriber(rig.broker.port)
+    node = Node(EUI, "one")
+    await rig.server.put(EUI, node.status(), node.count(3))
+    path = configured(rig)
+    process = await start("run", "--config", path)
+    await platform.until(lambda: platform.sums() == {"one": 3})
+    process.kill()
+    await ended(process)
+    await rig.server.put(EUI, node.count(4))
+    process = await start("run", "--config", path)
+    await platform.until(lambda: platform.sums() == {"one": 7})
+    process.terminate()
+    assert (await ended(process))[0] == 0
+    platform.close()
+
+
+async def test_bad_settings_are_one_line_each_and_status_2(rig: Rig) -> None:
+    path = configured(rig, extra="colour = 'red'")
+    for command in ("run", "check-config"):
+        status, out, err = await ended(await start(command, "--config", path))
+        assert (status, out) == (2, "")
+        assert err == f"zaehlwerk-bridge: {path}: colour: there is no such setting\n"
+
+
+async def test_a_missing_key_file_is_status_2_at_the_start(rig: Rig) -> None:
+    rig.key_file.unlink()
+    status, _, err = await ended(await start("run", "--config", configured(rig)))
+    assert status == 2
+    assert err.startswith("zaehlwerk-bridge: chirpstack.api_key_file: cannot read")
+    assert err.count("\n") == 1
+
+
+async def test_a_database_that_is_none_is_status_2(rig: Rig) -> None:
+    (rig.directory / "bridge.sqlite").write_text("this is no database, " * 1000)
+    status, _, err = await ended(await start("run", "--config", configured(rig)))
+    assert status == 2
+    assert "database" in err.splitlines()[-1]
+
+
+async def test_a_client_id_taken_over_is_status_3(rig: Rig) -> None:
+    process = await start("run", "--config", configured(rig))
+    watcher = Subscriber(rig.broker.port)
+    await watcher.until(lambda: watcher.of("b1/status") == [{"state": "online"}])
+    client = paho.Client(CallbackAPIVersion.VERSION2, "zaehlwerk-bridge-b1", protocol=paho.MQTTv5)
+    client.connect("127.0.0.1", rig.broker.port)
+    client.loop_start()
+    status, _, err = await ended(process)
+    client.disconnect()
+    client.loop_stop()
+    watcher.close()
+    assert status == 3
+    assert err.splitlines()[-1].startswith("zaehlwerk-bridge: another client connected")
+
+
+async def test_check_config_says_what_it_found(rig: Rig) -> None:
+    node = Node(EUI, "one")
+    await rig.server.put(EUI, node.status(), node.count(3))
+    path = configured(rig)
+    status, out, err = await ended(await start("check-config", "--config", path))
+    assert (status, err) == (0, "")
+    assert "ok     broker: connect" in out
+    assert "note   chirpstack: stream of 70b3d57ed0000001: history of 2" in out
+    status, out, _ = await ended(await start("check-config", "--config", path, "--json"))
+    assert status == 0
+    assert json.loads(out)["ok"] is True
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_check_config_with_a_closed_port_is_status_2_and_one_line(rig: Rig, as_json: bool) -> None:
+    node = Node(EUI, "one")
+    await rig.server.put(EUI, node.status())
+    path = configured(rig, port=free_port())
+    status, out, err = await ended(await start("check-config", "--config", path, *(["--json"] if as_json else [])))
+    assert (status, err) == (2, "")
+    if as_json:
+        found = json.loads(out)
+        assert not found["ok"]
+        assert [f["side"] for f in found["findings"] if f["verdict"] == "wrong"] == ["broker"]
+    else:
+        (line,) = [line for line in out.splitlines() if line.startswith("wrong")]
+        assert "broker: connect" in line
+        assert "Connection refused" in line
