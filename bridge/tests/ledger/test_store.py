@@ -14,8 +14,8 @@ from bridge.tests.ledger.frames import Device, at
 from zaehlwerk_bridge.cursors import KEPT_IDS, position
 from zaehlwerk_bridge.database import SCHEMA_VERSION, SchemaError, open_database
 from zaehlwerk_bridge.store import Store
-from zaehlwerk_protocol.command import Command
-from zaehlwerk_protocol.command import REBOOT
+from zaehlwerk_protocol.command import REBOOT, Command
+from zaehlwerk_protocol.counts import Counts
 
 
 def _topics(store: Store) -> list[str]:
@@ -119,13 +119,15 @@ def test_an_event_that_its_source_could_not_read_is_rejected() -> None:
 
 def test_a_waiting_frame_that_cannot_be_true_rejects_itself_and_not_the_status_that_named_its_epoch() -> None:
     device, store = Device(), Store(":memory:")
-    two_channels = device.event(bytes.fromhex("8419369600440001000240"), at(1))
+    two_channels = device.event(Counts(1, 0, (1, 2)), at(1))
     store.commit([device.count(0, 10), two_channels, device.count(2, 15, 1)], at(2))
     assert not [topic for topic in _topics(store) if topic in ("count", "span")]
     done = store.commit([device.status(3, 16)], at(3))
     assert not done.rejected
-    assert "span" in _topics(store)
-    assert "rejected" in _topics(store)
+    assert "count" in _topics(store)
+    told = json.loads(next(row.payload for row in store.outbox() if row.topic.endswith("/rejected")))
+    assert told["payload"] == two_channels.payload.hex()
+    assert "2 channels" in told["reason"]
 
 
 def test_ids_of_a_stream_are_ordered_as_numbers() -> None:
