@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -47,6 +47,8 @@ GATEWAYS = {
 """EUI and place in metres: three gateways, so that most frames are heard more than once."""
 HISTORY = 100
 """Events that the network server keeps per device, as operators are told to set it."""
+PATIENCE_S = 60.0
+"""Real seconds that bridge and broker may take for a thing that takes them milliseconds."""
 STEP_S = SLOT_S // 3
 """Virtual seconds between two looks at how far the run is."""
 
@@ -76,12 +78,12 @@ async def run_city(plan: Plan, progress: Callable[[Progress], None]) -> CityResu
         bridge, task = await stack.enter_async_context(
             running_bridge(settings, clock, plan.seed, plan.workdir / "bridge.log")
         )
-        city.follow(bridge)
+        city.follow(bridge, plan.workdir / "bridge.log")
         task.add_done_callback(
             lambda _: city.scheduler.fail(BrokerError(_ended(task))) if not task.cancelled() else None
         )
         with city.boards():
-            settled = await _play(plan, city, bridge, subscriber, progress)
+            settled = await _while_alive(own, _play(plan, city, bridge, subscriber, progress))
             board_memory = max(board.memory_peak_kib for board in city.started) * 1024
             run_memory = memory.whole_run()
         dump = await bridge.ask(Store.dump)
@@ -145,8 +147,49 @@ async def _play(
     return await _is_settled(plan, city, bridge, subscriber)
 
 
+async def _while_alive(broker: BrokerProcess | None, work: Coroutine[None, None, bool]) -> bool:
+    """The outcome of `work`. Raises BrokerError if the run's own broker dies meanwhile."""
+    working = asyncio.ensure_future(work)
+    tasks: set[asyncio.Future[bool]] = {working}
+    if broker is not None:
+        tasks.add(asyncio.ensure_future(broker.watch()))
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _stored(bridge: Bridge, dev_eui: str, item: str, log: Path) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await bridge.committed(dev_eui, item)
+    except TimeoutError:
+        raise ZaehlwerkError(
+            f"the bridge has stored nothing for {PATIENCE_S:.0f} s{_last_line(log)}"
+        ) from None
+
+
+def _last_line(log: Path) -> str:
+    last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
+    return f"; it says: {last[0]}" if last else ""
+
+
+async def _published(bridge: Bridge) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await bridge.published()
+    except TimeoutError:
+        trouble = bridge.publisher.trouble or "no reason given"
+        raise BrokerError(
+            f"the broker has not taken all messages within {PATIENCE_S:.0f} s: {trouble}"
+        ) from None
+
+
 async def _is_settled(plan: Plan, city: _City, bridge: Bridge, subscriber: Subscriber) -> bool:
-    await bridge.published()
+    await _published(bridge)
     await subscriber.drain()
     if await bridge.ask(Store.next_deadline_ns) is not None:
         return False
@@ -200,9 +243,11 @@ class _City:
         finally:
             await city.server.stop()
 
-    def follow(self, bridge: Bridge) -> None:
-        """From now on time stands until the bridge has stored what was delivered to it."""
-        self.server.on_delivered = lambda dev_eui, item: self.scheduler.hold(bridge.committed(dev_eui, item))
+    def follow(self, bridge: Bridge, log: Path) -> None:
+        """From now on time stands until the bridge, which writes to `log`, has stored what was delivered to it."""
+        self.server.on_delivered = lambda dev_eui, item: self.scheduler.hold(
+            _stored(bridge, dev_eui, item, log)
+        )
 
     def boards(self) -> _Boards:
         """All boards, running inside a `with`."""

@@ -3,18 +3,23 @@
 Real MicroPython, Mosquitto, gRPC and SQLite; one station for a day, so that each of these takes seconds.
 """
 
+import contextlib
 import dataclasses
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from zaehlwerk_tools.city import run_city
+from zaehlwerk_tools import city
+from zaehlwerk_tools.broker import BrokerProcess
 from zaehlwerk_tools.city_node import WRAP_MS, CityNode, first_boot_ns
 from zaehlwerk_tools.comparison import compare
+from zaehlwerk_tools.errors import BrokerError
 from zaehlwerk_tools.plan import Outage, OutageKind, Plan
 from zaehlwerk_tools.request import Request, make_plan
-from zaehlwerk_tools.result import CityResult
+from zaehlwerk_tools.result import CityResult, Progress
 
 NS = 1_000_000_000
 MINUTE_NS = 60 * NS
@@ -28,7 +33,7 @@ def plan_of(workdir: Path, **changes: object) -> Plan:
 
 
 async def run(plan: Plan) -> CityResult:
-    return await run_city(plan, lambda _: None)
+    return await city.run_city(plan, lambda _: None)
 
 
 def log_of(result: CityResult) -> list[dict[str, object]]:
@@ -118,6 +123,38 @@ async def test_a_power_cut_is_marked_and_nothing_is_invented_for_it(tmp_path: Pa
     ]
     assert cut
     assert all(channel.quality != "ok" for record in cut for channel in record.channels)
+
+
+async def test_a_broker_that_dies_in_the_middle_ends_the_run_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(city, "PATIENCE_S", 3.0)
+    broker = await BrokerProcess.start(tmp_path)
+    plan = dataclasses.replace(plan_of(tmp_path / "run"), broker=broker.address)
+
+    def kill_at_noon(progress: Progress) -> None:
+        if progress.virtual_ns > plan.start_ns + 12 * 60 * MINUTE_NS:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(broker.pid, signal.SIGKILL)
+
+    with pytest.raises(BrokerError, match="broker"):
+        await city.run_city(plan, kill_at_noon)
+    await broker.stop()
+
+
+async def test_the_runs_own_broker_must_live_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brokers: list[BrokerProcess] = []
+    start = BrokerProcess.start
+
+    async def noted(workdir: Path, port: int | None = None) -> BrokerProcess:
+        brokers.append(await start(workdir, port))
+        return brokers[-1]
+
+    monkeypatch.setattr(BrokerProcess, "start", noted)
+    with pytest.raises(BrokerError, match=r"ended with status -9"):
+        await city.run_city(plan_of(tmp_path), lambda _: os.kill(brokers[0].pid, signal.SIGKILL))
 
 
 @pytest.mark.skipif(
