@@ -112,7 +112,8 @@ async def _check_stream(
     """Read the history of the device that was heard last."""
     device = max(devices.values(), key=lambda device: (device.last_seen_ms or 0, device.dev_eui))
     tried = f"stream of {device.dev_eui}"
-    call = api.InternalServiceStub(channel).StreamDeviceEvents(
+    stub = api.InternalServiceStub(channel)  # type: ignore[no-untyped-call]
+    call = stub.StreamDeviceEvents(
         api.StreamDeviceEventsRequest(dev_eui=device.dev_eui), metadata=connection.metadata()
     )
     items = 0

@@ -87,7 +87,7 @@ class Healer:
     async def _ask(self, want: Want, now_ns: int) -> None:
         if self._channel is None:
             self._channel = self._connection.channel()
-        stub = api.DeviceServiceStub(self._channel)
+        stub = api.DeviceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         metadata = self._connection.metadata()
         timeout = self._connection.settings.request_timeout_s
         arguments = (int(want.unsynced), want.index, want.count)

@@ -97,8 +97,10 @@ class Intake:
         if frame.anchor is not None:
             if not self._chains.has_channels(chain.chain, len(frame.anchor[1])):
                 raise ContradictionError("an anchor of another number of channels than its epoch has")
-            cells = frame_cells.of_anchor(frame, event.received_ns, self._chains.timeline(chain))
-            told += self._fold.add(chain, cells, now_ns, unsynced=bool(frame.state & UNSYNCED))
+            unsynced = bool(frame.state & UNSYNCED)
+            line = self._chains.timeline(chain, unsynced=unsynced)
+            cells = frame_cells.of_anchor(frame, event.received_ns, line)
+            told += self._fold.add(chain, cells, now_ns, unsynced=unsynced)
         return told
 
     def _waited(self, event: Event, now_ns: int) -> list[Message]:
@@ -129,8 +131,8 @@ class Intake:
         return told
 
     def _intervals(self, chain: Epoch, frame: Intervals, received_ns: int, now_ns: int) -> list[Message]:
-        line = self._chains.timeline(chain)
         unsynced = bool(frame.state & UNSYNCED)
+        line = self._chains.timeline(chain, unsynced=unsynced)
         if isinstance(frame, Flow):
             end_s = line.end_s(line.number(frame.index, received_ns, unsynced=unsynced), unsynced=unsynced)
             place = self._stations.at(chain.dev_eui, received_ns)

@@ -12,6 +12,8 @@ CONTENT_TYPE = "application/json"
 EVENT_TYPE = "zaehlwerk.v1"
 SPEC_VERSION = "1.0"  # CloudEvents
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -95,4 +97,4 @@ class Messages:
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODE(content).encode()

@@ -318,6 +318,17 @@ def _on_a_thread(function: Callable[[], object]) -> asyncio.Future[None]:
     return done
 
 
+class _TlsSocket(ssl.SSLSocket):
+    """Closes itself if its handshake fails: paho forgets such a socket."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 def _tls(settings: MqttSettings) -> ssl.SSLContext:
     """TLS 1.2 or later with the system's authorities, or with the one in the settings. Raises SettingsError."""
     try:
@@ -330,6 +341,7 @@ def _tls(settings: MqttSettings) -> ssl.SSLContext:
         except OSError as error:
             where = f"{settings.cert_file} with {settings.key_file}"
             raise SettingsError([f"mqtt.cert_file: cannot use {where}: {_why(error)}"]) from None
+    context.sslsocket_class = _TlsSocket
     return context
 
 

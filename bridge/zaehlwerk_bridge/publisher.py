@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from zaehlwerk_bridge.backoff import Backoff
 from zaehlwerk_bridge.clock import Clock, sleep_until_set
 from zaehlwerk_bridge.errors import ClientTakenOver, SettingsError
+from zaehlwerk_bridge.holds import Holds
 from zaehlwerk_bridge.messages import CONTENT_TYPE
 from zaehlwerk_bridge.mqtt_packet import PublishProperties, publish_bytes
 from zaehlwerk_bridge.mqtt_session import (
@@ -40,13 +41,12 @@ from zaehlwerk_bridge.outbox import OutboxRow
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import MqttSettings
 from zaehlwerk_bridge.station_queues import StationQueues
+from zaehlwerk_bridge.suspects import Suspects
 
 _BLAMES_THE_MESSAGE = frozenset(
     {MALFORMED_PACKET, TOPIC_NAME_INVALID, PACKET_TOO_LARGE, PAYLOAD_FORMAT_INVALID}
 )
 """Reasons to end a connection that say: this message, and it will be the same next time (MQTT 5.0, 3.14.2.1)."""
-STRIKES = 2
-"""A message that was alone in flight at the end of so many connections is held, for it may be what ended them."""
 HELD_KINDS = frozenset({"count", "span"})
 """Last parts of the topics whose messages are worth keeping until somebody has subscribed."""
 ROWS_IN_MEMORY = 1000
@@ -83,13 +83,6 @@ class PublisherCounts:
     """PUBACKs with an error, each retry counted."""
     quarantined: int = 0
     connections: int = 0
-
-
-@dataclass(slots=True)
-class _Hold:
-    backoff: Backoff
-    until_ns: int
-    reason: str
 
 
 @dataclass(slots=True)
@@ -136,9 +129,8 @@ class Publisher:
         self._queues = StationQueues(ROWS_IN_MEMORY)
         self._finished: list[OutboxRow] = []
         self._too_large: list[tuple[OutboxRow, str]] = []
-        self._holds: dict[str, _Hold] = {}
-        self._one_by_one: set[int] = set()
-        self._strikes: dict[int, int] = {}
+        self._holds = Holds(rng, log, settings.backoff_first_s, settings.backoff_most_s)
+        self._suspects = Suspects()
         self._connection: _Connection | None = None
         self.counts = PublisherCounts()
         self.trouble = "not connected yet"
@@ -156,7 +148,7 @@ class Publisher:
     @property
     def held(self) -> dict[str, str]:
         """Stations whose messages are held, with the reason."""
-        return {station: hold.reason for station, hold in self._holds.items()}
+        return self._holds.reasons
 
     def more(self) -> None:
         """Say that the outbox has new messages."""
@@ -247,19 +239,16 @@ class Publisher:
     def _send(self, connection: _Connection) -> None:
         now_ns = self._wall.now_ns()
         while True:
-            window = 1 if self._one_by_one else connection.window
+            window = 1 if self._suspects.one_by_one else connection.window
             if len(connection.in_flight) + (connection.status_mid > 0) >= window:
                 break
             row = self._queues.next()
             if row is None:
                 break
-            hold = self._holds.get(row.station)
-            if self._strikes.get(row.seq, 0) >= STRIKES:
-                self._strikes[row.seq] = 0
-                hold = self._new_hold(row, "the connection ended when it was sent")
-                hold.until_ns = now_ns + int(self._settings.backoff_most_s * 1e9)
-            if hold is not None and hold.until_ns > now_ns:
-                self._one_by_one.discard(row.seq)
+            if self._suspects.convicts(row):
+                self._holds.hold(row, "the connection ended when it was sent", now_ns, longest=True)
+            if self._holds.holds(row.station, now_ns):
+                self._suspects.passed(row)
                 self._queues.hold(row)
                 continue
             properties = PublishProperties(CONTENT_TYPE, row.properties)
@@ -286,8 +275,7 @@ class Publisher:
         row = connection.in_flight.pop(mid, None)
         if row is None:
             return
-        self._one_by_one.discard(row.seq)
-        self._strikes.pop(row.seq, None)
+        self._suspects.cleared(row)
         if code == NO_MATCHING_SUBSCRIBERS:
             self.counts.without_subscriber += 1
             if self._settings.hold_without_subscriber and row.topic.rpartition("/")[2] in HELD_KINDS:
@@ -301,56 +289,33 @@ class Publisher:
             self._hold(row, code)
             return
         self.counts.acknowledged += 1
-        if self._holds.pop(row.station, None) is not None:
-            self._log.info("messages are taken again", station=row.station)
+        self._holds.taken(row.station)
         self._queues.done(row)
         self._finished.append(row)
 
     def _hold(self, row: OutboxRow, code: int) -> None:
-        hold = self._new_hold(row, reason_name(code))
-        hold.until_ns = self._wall.now_ns() + int(hold.backoff.next() * 1e9)
+        self._holds.hold(row, reason_name(code), self._wall.now_ns())
         self._queues.hold(row)
         self._changed()
 
-    def _new_hold(self, row: OutboxRow, reason: str) -> _Hold:
-        """The hold of the row's station, with `reason`; a change of the reason is logged."""
-        hold = self._holds.get(row.station)
-        if hold is None or hold.reason != reason:
-            self._log.warning("messages are held", station=row.station, topic=row.topic, reason=reason)
-        if hold is None:
-            backoff = Backoff(self._rng, self._settings.backoff_first_s, self._settings.backoff_most_s)
-            hold = self._holds[row.station] = _Hold(backoff, 0, reason)
-        hold.reason = reason
-        return hold
-
     def _suspect(self, in_flight: list[OutboxRow], end: SessionEnd) -> None:
         """One of the messages in flight may be why the connection ended."""
-        self._one_by_one |= {row.seq for row in in_flight}
-        if len(in_flight) != 1:
-            return
-        row = in_flight[0]
-        if end.unreadable or end.code in _BLAMES_THE_MESSAGE:
-            self._put_aside(row, f"{len(row.payload)} bytes of payload: {end.reason}")
-            return
-        self._strikes[row.seq] = self._strikes.get(row.seq, 0) + 1
+        alone = self._suspects.ended(in_flight)
+        if alone is not None and (end.unreadable or end.code in _BLAMES_THE_MESSAGE):
+            self._put_aside(alone, f"{len(alone.payload)} bytes of payload: {end.reason}")
 
     def _release(self) -> float | None:
         """Retry what was held long enough; return the seconds until the next is, None if nothing is held."""
         now_ns = self._wall.now_ns()
-        next_ns = None
-        for station, hold in self._holds.items():
-            if hold.until_ns <= now_ns:
-                self._queues.retry(station)
-            elif next_ns is None or hold.until_ns < next_ns:
-                next_ns = hold.until_ns
-        return None if next_ns is None else (next_ns - now_ns) / 1e9
+        for station in self._holds.due(now_ns):
+            self._queues.retry(station)
+        return self._holds.next_s(now_ns)
 
     def _put_aside(self, row: OutboxRow, reason: str) -> None:
         self._log.error("message is put aside", topic=row.topic, reason=reason)
         self.counts.quarantined += 1
-        self._one_by_one.discard(row.seq)
-        self._strikes.pop(row.seq, None)
-        self._holds.pop(row.station, None)
+        self._suspects.cleared(row)
+        self._holds.taken(row.station)
         self._queues.done(row)
         if row.topic.endswith("/rejected"):
             self._finished.append(

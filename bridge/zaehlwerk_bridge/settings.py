@@ -65,9 +65,12 @@ class ChirpStackSettings(Section):
     )
     api_key_file: Path = Field(description="File that holds the API key; a tenant's read-only key is enough.")
     write_key_file: Path | None = Field(
-        default=None, description="File with a key that may enqueue downlinks; without it `api_key_file` is tried."
+        default=None,
+        description="File with a key that may enqueue downlinks; without it `api_key_file` is tried.",
     )
-    insecure: bool = Field(default=False, description="Speak without TLS. Only where the network itself is trusted.")
+    insecure: bool = Field(
+        default=False, description="Speak without TLS. Only where the network itself is trusted."
+    )
     ca_file: Path | None = Field(
         default=None, description="PEM file of the authority that signed the server's certificate."
     )
@@ -84,10 +87,15 @@ class ChirpStackSettings(Section):
     keepalive_s: float = Field(
         default=300, ge=10, le=7200, description="Seconds between HTTP/2 pings on an idle connection."
     )
-    backoff_first_s: float = Field(default=1, gt=0, le=60, description="First wait before a stream is opened again.")
+    backoff_first_s: float = Field(
+        default=1, gt=0, le=60, description="First wait before a stream is opened again."
+    )
     backoff_most_s: float = Field(default=60, gt=0, le=3600, description="Longest such wait.")
     max_item_bytes: int = Field(
-        default=65536, ge=1024, le=4194304, description="Largest event that is read; a larger one is rejected."
+        default=65536,
+        ge=1024,
+        le=4194304,
+        description="Largest event that is read; a larger one is rejected.",
     )
 
     @model_validator(mode="after")
@@ -102,7 +110,10 @@ class MqttSettings(Section):
 
     host: str = Field(min_length=1, description="The city's MQTT 5 broker.")
     port: int = Field(
-        default=0, ge=0, le=65535, description=f"Its port; 0 is {MQTT_TLS_PORT}, or {MQTT_PORT} if `insecure`."
+        default=0,
+        ge=0,
+        le=65535,
+        description=f"Its port; 0 is {MQTT_TLS_PORT}, or {MQTT_PORT} if `insecure`.",
     )
     client_id: str = Field(
         default="",
@@ -111,7 +122,9 @@ class MqttSettings(Section):
     )
     username: str | None = Field(default=None, description="User name at the broker.")
     password_file: Path | None = Field(default=None, description="File that holds the password.")
-    insecure: bool = Field(default=False, description="Speak without TLS. Only where the network itself is trusted.")
+    insecure: bool = Field(
+        default=False, description="Speak without TLS. Only where the network itself is trusted."
+    )
     ca_file: Path | None = Field(
         default=None, description="PEM file of the authority that signed the broker's certificate."
     )
@@ -132,7 +145,10 @@ class MqttSettings(Section):
         description="Keep counts and spans as long as the broker says that nobody has subscribed to them.",
     )
     backoff_first_s: float = Field(
-        default=1, gt=0, le=60, description="First wait before connecting again, or before a held message is retried."
+        default=1,
+        gt=0,
+        le=60,
+        description="First wait before connecting again, or before a held message is retried.",
     )
     backoff_most_s: float = Field(default=60, gt=0, le=3600, description="Longest such wait.")
 
@@ -155,9 +171,14 @@ class MqttSettings(Section):
 class LedgerSettings(Section):
     """How events become records."""
 
-    batch: int = Field(default=500, ge=1, le=10000, description="Events committed in one transaction, at most.")
+    batch: int = Field(
+        default=500, ge=1, le=10000, description="Events committed in one transaction, at most."
+    )
     queue: int = Field(
-        default=2000, ge=1, le=100000, description="Events that wait for the database; beyond that the source waits."
+        default=2000,
+        ge=1,
+        le=100000,
+        description="Events that wait for the database; beyond that the source waits.",
     )
 
 
@@ -165,7 +186,9 @@ class HealingSettings(Section):
     """Asking nodes for what was lost."""
 
     enabled: bool = Field(default=True, description="Ask nodes to send again what is missing.")
-    check_s: float = Field(default=300, ge=1, le=86400, description="Seconds between two looks for what is missing.")
+    check_s: float = Field(
+        default=300, ge=1, le=86400, description="Seconds between two looks for what is missing."
+    )
 
 
 class LogSettings(Section):
@@ -184,7 +207,9 @@ class StationSettings(Section):
     classes: str | None = Field(
         default=None, description="Class of all channels, or one for each, separated by commas."
     )
-    directions: str | None = Field(default=None, description="Direction of each channel, separated by commas.")
+    directions: str | None = Field(
+        default=None, description="Direction of each channel, separated by commas."
+    )
     position: str | None = Field(default=None, description="`latitude,longitude` in degrees, WGS 84.")
     corridor: str | None = Field(default=None, description="Name of the corridor.")
     works: str | None = Field(default=None, description="Name of the works (construction site).")

@@ -1,7 +1,7 @@
 """Every message that a test of this directory puts into an outbox has to be as its JSON Schema says."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,9 +32,7 @@ def schema() -> dict[str, Draft202012Validator]:
 
 
 @pytest.fixture(autouse=True)
-def _messages_are_valid(
-    schema: dict[str, Draft202012Validator], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def _messages_are_valid(schema: dict[str, Draft202012Validator], monkeypatch: pytest.MonkeyPatch) -> None:
     add: Callable[[Outbox, Message], int] = Outbox.add
 
     def checked(self: Outbox, message: Message) -> int:
@@ -42,4 +40,3 @@ def _messages_are_valid(
         return add(self, message)
 
     monkeypatch.setattr(Outbox, "add", checked)
-    yield

@@ -48,14 +48,27 @@ class Device:
         )
 
     def status(
-        self, number: int, total: int | None = None, *, epoch: int = 1, generation: int = 0, ns: int | None = None
+        self,
+        number: int,
+        total: int | None = None,
+        *,
+        epoch: int = 1,
+        generation: int = 0,
+        ns: int | None = None,
     ) -> Event:
         """Names the epoch, and anchors `total` at the end of `number` if it is given."""
         anchor = None if total is None else ((SLOT + number) % 65_536, (total,))
-        return self.event(Status(1, generation, epoch, INTERVAL_S, anchor), at(number, 50) if ns is None else ns)
+        return self.event(
+            Status(1, generation, epoch, INTERVAL_S, anchor), at(number, 50) if ns is None else ns
+        )
 
     def count(
-        self, number: int, total: int, *history: int, generation: int = 0, cover: tuple[int, int] | None = None
+        self,
+        number: int,
+        total: int,
+        *history: int,
+        generation: int = 0,
+        cover: tuple[int, int] | None = None,
     ) -> Event:
         """The frame that closes interval `number`."""
         frame = Counts(

@@ -62,7 +62,15 @@ class Node:
         """So many things happen, and in the end all totals are anchored."""
         for _ in range(steps):
             what = self.dice.choices(
-                [self.interval, self.silence, self.status, self.backfill, self.off, self.without_time, self.swap],
+                [
+                    self.interval,
+                    self.silence,
+                    self.status,
+                    self.backfill,
+                    self.off,
+                    self.without_time,
+                    self.swap,
+                ],
                 [20, 2, 2, 3, 1, 1, 1],
             )[0]
             what()

@@ -47,7 +47,9 @@ def verify(platform: Platform, node: Node) -> None:
         for unsynced in (False, True):
             line = {
                 name: record
-                for record, name in ((record, record["id"].rsplit(".", 2)) for record in platform.records.values())
+                for record, name in (
+                    (record, record["id"].rsplit(".", 2)) for record in platform.records.values()
+                )
                 if int(name[1], 16) == epoch and name[2].lstrip("-").startswith("u") == unsynced
                 for name in [name[2].replace("u", "")]
             }
@@ -67,9 +69,7 @@ def _verify_line(line: dict[str, Record], node: Node, epoch: int, unsynced: bool
             for channel, count in enumerate(node.truth.get((epoch, unsynced, number), (0,) * CHANNELS)):
                 true[channel] += count
         if first is None:
-            base = next(
-                totals for (e, u, _), totals in node.base.items() if (e, u) == (epoch, unsynced)
-            )
+            base = next(totals for (e, u, _), totals in node.base.items() if (e, u) == (epoch, unsynced))
             true = [total + count for total, count in zip(base, true, strict=True)]
         else:
             assert record["intervals"] == len(stands_for), record

@@ -85,10 +85,30 @@ def test_redelivered_and_reordered_messages_end_in_the_same_rows(seed: int) -> N
 
 def test_a_late_copy_of_what_was_superseded_does_not_rise_from_the_dead() -> None:
     platform = Sqlite()
-    channel = {"name": "a", "class": "bicycle", "direction": "in", "count": 9, "coverage": None, "quality": "unknown"}
-    span = {"id": "n.00000001.1-2", "revision": 1, "start": None, "end": None, "resolution": "span", "channels": [channel]}
+    channel = {
+        "name": "a",
+        "class": "bicycle",
+        "direction": "in",
+        "count": 9,
+        "coverage": None,
+        "quality": "unknown",
+    }
+    span = {
+        "id": "n.00000001.1-2",
+        "revision": 1,
+        "start": None,
+        "end": None,
+        "resolution": "span",
+        "channels": [channel],
+    }
     parts = [
-        {**span, "id": f"n.00000001.{n}", "revision": 1 + n, "resolution": "interval", "channels": [{**channel, "count": c}]}
+        {
+            **span,
+            "id": f"n.00000001.{n}",
+            "revision": 1 + n,
+            "resolution": "interval",
+            "channels": [{**channel, "count": c}],
+        }
         for n, c in ((1, 4), (2, 5))
     ]
     first = _row({"station": "n", "records": [span], "supersedes": []})
@@ -103,9 +123,24 @@ def test_a_late_copy_of_what_was_superseded_does_not_rise_from_the_dead() -> Non
 def test_a_record_that_lost_a_channels_name_keeps_no_rest_of_it() -> None:
     platform = Sqlite()
     for revision, name in ((1, "old"), (2, "new")):
-        channel = {"name": name, "class": "kfz", "direction": "in", "count": 3, "coverage": 1.0, "quality": "ok"}
-        record = {"id": "n.00000001.1", "revision": revision, "start": None, "end": None, "resolution": "interval"}
-        platform.take([_row({"station": "n", "records": [{**record, "channels": [channel]}], "supersedes": []})])
+        channel = {
+            "name": name,
+            "class": "kfz",
+            "direction": "in",
+            "count": 3,
+            "coverage": 1.0,
+            "quality": "ok",
+        }
+        record = {
+            "id": "n.00000001.1",
+            "revision": revision,
+            "start": None,
+            "end": None,
+            "resolution": "interval",
+        }
+        platform.take(
+            [_row({"station": "n", "records": [{**record, "channels": [channel]}], "supersedes": []})]
+        )
     assert platform.sums() == [3]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.tests.ledger.node import INTERVAL_S, NS, Node
+from bridge.tests.ledger.node import CHANNELS, INTERVAL_S, NS, Node
 from bridge.tests.ledger.platform import Platform, Record, truth_sum, verify
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.store import Store
@@ -15,19 +15,20 @@ from zaehlwerk_bridge.store import Store
 LATE_NS = 400 * INTERVAL_S * NS
 """After the last event: every grace is over."""
 
-lives = st.builds(
-    lambda seed, loss, steps, stations: _lived(seed, loss, steps, stations),
-    st.integers(0, 1 << 32),
-    st.sampled_from([0.0, 0.1, 0.3, 0.6]),
-    st.integers(1, 40),
-    st.sampled_from([("Neutor",), ("Neutor", "Burgstraße"), ("Neutor", "Burgstraße", "Ring")]),
-)
-
 
 def _lived(seed: int, loss: float, steps: int, stations: tuple[str, ...]) -> Node:
     node = Node(random.Random(seed), loss=loss, stations=stations)
     node.live(steps)
     return node
+
+
+lives = st.builds(
+    _lived,
+    seed=st.integers(0, 1 << 32),
+    loss=st.sampled_from([0.0, 0.1, 0.3, 0.6]),
+    steps=st.integers(1, 40),
+    stations=st.sampled_from([("Neutor",), ("Neutor", "Burgstraße"), ("Neutor", "Burgstraße", "Ring")]),
+)
 
 
 def _standing(store: Store) -> dict[str, Record]:
@@ -46,6 +47,7 @@ def _drain(store: Store, platform: Platform) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_is_wrong_at_any_moment_and_nothing_is_missing_in_the_end(node: Node) -> None:
     store, platform = Store(":memory:"), Platform()
+    known = [0] * CHANNELS
     for event in node.events:
         store.settle(event.received_ns - 1)
         _drain(store, platform)
@@ -53,6 +55,10 @@ def test_nothing_is_wrong_at_any_moment_and_nothing_is_missing_in_the_end(node: 
         assert not store.commit([event], event.received_ns).rejected
         _drain(store, platform)
         verify(platform, node)
+        before, known = known, platform.sums()
+        assert all(now >= then for now, then in zip(known, before, strict=True)), (
+            "what was known was taken back"
+        )
     store.settle(node.events[-1].received_ns + LATE_NS)
     _drain(store, platform)
     verify(platform, node)
@@ -134,4 +140,3 @@ def test_a_store_opened_again_goes_on_where_it_was(tmp_path: Path) -> None:
     assert _standing(store) == _standing(whole)
     store.close()
     whole.close()
-

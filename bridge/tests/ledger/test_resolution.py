@@ -87,7 +87,10 @@ def test_backfill_splits_a_span_in_one_message_with_equal_sums() -> None:
     assert _counts(store) == {"-0": 100, "1-5": 33, "2": 8, "3": 9}
     span = _standing(store)["1-5"]
     assert span["intervals"] == 3
-    assert span["except"] == [["2026-06-21T00:30:00Z", "2026-06-21T00:45:00Z"], ["2026-06-21T00:45:00Z", "2026-06-21T01:00:00Z"]]
+    assert span["except"] == [
+        ["2026-06-21T00:30:00Z", "2026-06-21T00:45:00Z"],
+        ["2026-06-21T00:45:00Z", "2026-06-21T01:00:00Z"],
+    ]
     store.commit([device.backfill(4, 10, 11, after=10)], at(10))
     message = _messages(store)
     assert [_name(record) for record in message[0]["supersedes"]] == ["1-5"]
@@ -123,7 +126,9 @@ def test_nodes_are_asked_for_gaps_ever_less_often_and_not_for_what_they_do_not_h
 def test_a_total_that_may_have_gone_round_is_held_until_anchors_tell() -> None:
     """36000 an hour: 2^16 after 1 h 50 min, that is from eight intervals on."""
     device, store = Device(), Store(":memory:")
-    store.commit([device.status(0, 100), device.count(1, 101), device.count(12, 131), device.count(13, 133, 4)], at(13))
+    store.commit(
+        [device.status(0, 100), device.count(1, 101), device.count(12, 131), device.count(13, 133, 4)], at(13)
+    )
     store.settle(at(40))
     assert _counts(store) == {"-0": 100, "1": 1, "12": 4, "13": 2}
     store.commit([device.status(14, 65_536 + 140)], at(14))
@@ -157,7 +162,10 @@ def test_where_counts_and_totals_disagree_the_total_is_believed_and_marked() -> 
 
 def test_not_observed_is_not_zero() -> None:
     device, store = Device(), Store(":memory:")
-    store.commit([device.status(0, 100), device.count(1, 100, cover=(1, 0)), device.count(2, 104, cover=(1, 51))], at(2))
+    store.commit(
+        [device.status(0, 100), device.count(1, 100, cover=(1, 0)), device.count(2, 104, cover=(1, 51))],
+        at(2),
+    )
     nothing, part = (_standing(store)[name]["channels"][0] for name in ("1", "2"))
     assert (nothing["count"], nothing["coverage"], nothing["quality"]) == (None, 0.0, "not_observed")
     assert (part["count"], part["coverage"], part["quality"]) == (4, 0.2, "partial")
@@ -165,10 +173,12 @@ def test_not_observed_is_not_zero() -> None:
 
 def test_intervals_in_the_nodes_own_numbering_get_their_place_when_it_is_told() -> None:
     device, store = Device(), Store(":memory:")
-    store.commit([device.status(0, 100, ns=at(9)), device.own(0, 5, ns=at(10)), device.own(1, 7, ns=at(11))], at(11))
+    store.commit(
+        [device.status(0, 100, ns=at(9)), device.own(0, 5, ns=at(10)), device.own(1, 7, ns=at(11))], at(11)
+    )
     record = _standing(store)["u1"]
     assert (record["clock"], record["start"], record["end"]) == ("unsynced", None, None)
-    assert _counts(store) == {"-0": 100, "u0": 5, "u1": 2} | {"-0": 100}
+    assert _counts(store) == {"-0": 100, "u0": 5, "u1": 2}
     store.commit([device.mapping(0, (SLOT + 10) * INTERVAL_S, ns=at(12))], at(12))
     record = _standing(store)["u1"]
     assert (record["clock"], record["start"]) == ("utc", "2026-06-21T02:45:00Z")
@@ -177,7 +187,9 @@ def test_intervals_in_the_nodes_own_numbering_get_their_place_when_it_is_told() 
 def test_a_mapping_places_no_interval_of_a_later_start() -> None:
     """The clock had been found when it was told; the node's own numbering went on later, after a power cut."""
     device, store = Device(), Store(":memory:")
-    store.commit([device.own(0, 5, ns=at(10)), device.mapping(0, (SLOT + 10) * INTERVAL_S, ns=at(10, 300))], at(10))
+    store.commit(
+        [device.own(0, 5, ns=at(10)), device.mapping(0, (SLOT + 10) * INTERVAL_S, ns=at(10, 300))], at(10)
+    )
     store.commit([device.own(1, 7, ns=at(50))], at(50))
     assert _standing(store)["u0"]["clock"] == "utc"
     assert _standing(store)["u1"]["clock"] == "unsynced"
@@ -214,3 +226,64 @@ def test_tags_bear_on_the_intervals_from_their_change_on() -> None:
     store.commit([device.count(2, 110, 7)], at(2))
     places = {name: record["id"].split(".")[0] for name, record in _standing(store).items()}
     assert places == {"-0": "neutor", "1": "neutor", "2": "ring"}
+
+
+def test_what_remains_of_a_span_is_told_at_once() -> None:
+    """A total in its midst splits it: the parts do not wait for a grace, else the sum would fall meanwhile."""
+    device, store = Device(), Store(":memory:")
+    late = device.count(3, 120)
+    store.commit([device.status(0, 100), device.count(6, 150)], at(6))
+    store.settle(at(9))
+    _messages(store)
+    store.commit([device.event(late.payload, at(9))], at(9))
+    assert _counts(store) == {"-0": 100, "1-3": 20, "4-6": 30}
+    (message,) = _messages(store)
+    assert [_name(record) for record in message["supersedes"]] == ["1-6"]
+
+
+def test_tags_that_become_known_late_move_records_to_the_station_that_they_name() -> None:
+    """The event before the change is taken after the one behind it: by another bridge, or from a replay."""
+    device, store = Device(), Store(":memory:")
+    first, before = device.status(0, 100), device.status(1)
+    device.tags = {**device.tags, "station": "Ring"}
+    after = device.count(2, 110, 7)
+    store.commit([first, after], at(2))
+    assert {record["id"] for record in _standing(store).values()} == {
+        f"{name}.00000001.{number}"
+        for name, number in (("neutor", f"-{SLOT}"), ("ring", SLOT + 1), ("ring", SLOT + 2))
+    }
+    _messages(store)
+    store.commit([before], at(2))
+    assert {record["id"] for record in _standing(store).values()} == {
+        f"{name}.00000001.{number}"
+        for name, number in (("neutor", f"-{SLOT}"), ("neutor", SLOT + 1), ("ring", SLOT + 2))
+    }
+    moved = {message["station"]: message["records"][0]["channels"][0] for message in _messages(store)}
+    assert (moved["neutor"]["count"], moved["ring"]["count"]) == (7, None)
+    assert moved["ring"]["quality"] == "not_observed"
+
+
+def test_an_interval_without_a_place_in_time_belongs_to_the_station_at_which_it_was_first_heard_of() -> None:
+    device = Device()
+    early, first = device.status(0, 100, ns=at(9)), device.own(0, 5, ns=at(10))
+    device.tags = {**device.tags, "station": "Ring"}
+    again = device.own(1, 7, 5, ns=at(11))
+    for order in ([early, first, again], [early, again, first]):
+        store = Store(":memory:")
+        store.commit(order, at(11))
+        places = {name: record["id"].split(".")[0] for name, record in _standing(store).items()}
+        assert places == {"-0": "neutor", "u0": "neutor", "u1": "ring"}
+
+
+def test_a_part_of_what_was_asked_for_does_not_make_the_bridge_ask_again_at_once() -> None:
+    device, store = Device(), Store(":memory:")
+    store.commit(
+        [device.status(0, 100), device.count(7, 150), device.count(8, 150), device.count(9, 150)], at(9)
+    )
+    store.settle(at(12))
+    (want,) = store.wanted_backfill(at(12))
+    store.asked(want, at(12))
+    store.commit([device.backfill(1, 8, 9, after=12)], at(12, 80))
+    assert store.wanted_backfill(at(12, 80)) == []
+    (want,) = store.wanted_backfill(at(13))
+    assert (want.index, want.count) == ((SLOT + 3) % 65_536, 5)

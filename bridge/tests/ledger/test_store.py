@@ -92,7 +92,9 @@ def test_a_bridge_killed_in_a_transaction_has_taken_nothing_of_it(tmp_path: Path
         (Command(1, REBOOT).encode(), Command.PORT, "a command came up"),
     ],
 )
-def test_what_cannot_be_read_is_kept_with_its_payload_and_told(payload: bytes, port: int, reason: str) -> None:
+def test_what_cannot_be_read_is_kept_with_its_payload_and_told(
+    payload: bytes, port: int, reason: str
+) -> None:
     device, store = Device(), Store(":memory:")
     done = store.commit([device.event(payload, at(0), port=port)], at(0))
     assert len(done.rejected) == 1

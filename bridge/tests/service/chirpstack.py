@@ -35,7 +35,10 @@ class FakeDevice:
 
 
 class ChirpStack(
-    api.TenantServiceServicer, api.ApplicationServiceServicer, api.DeviceServiceServicer, api.InternalServiceServicer
+    api.TenantServiceServicer,
+    api.ApplicationServiceServicer,
+    api.DeviceServiceServicer,
+    api.InternalServiceServicer,
 ):
     """The services. `changed` wakes streams; calls are counted in `calls`."""
 
@@ -47,6 +50,7 @@ class ChirpStack(
         self.list_error: tuple[grpc.StatusCode, str] | None = None
         self.enqueue_hangs = False
         self.mute_headers = False
+        self.device_service = _Devices(self)
         self.port = 0
         self._server: grpc.aio.Server | None = None
         self._changed = asyncio.Condition()
@@ -54,7 +58,7 @@ class ChirpStack(
     async def start(self, port: int = 0) -> None:
         self._server = grpc.aio.server()
         api.add_ApplicationServiceServicer_to_server(self, self._server)
-        api.add_DeviceServiceServicer_to_server(_Devices(self), self._server)
+        api.add_DeviceServiceServicer_to_server(self.device_service, self._server)
         api.add_InternalServiceServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port or self.port}")
         await self._server.start()
@@ -111,7 +115,9 @@ class ChirpStack(
             await context.abort(*device.refuse)
         if self.mute_headers:
             await asyncio.Event().wait()
-        await context.send_initial_metadata(())  # as ChirpStack does: the stream is open before its first item
+        await context.send_initial_metadata(
+            ()
+        )  # as ChirpStack does: the stream is open before its first item
         device.opened += 1
         device.open += 1
         await self.wake()

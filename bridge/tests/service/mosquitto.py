@@ -20,7 +20,9 @@ def program() -> str | None:
     own = _ROOT / ".runtime" / "bin" / "mosquitto"
     if own.exists():
         return str(own)
-    return shutil.which("mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin")))
+    return shutil.which(
+        "mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+    )
 
 
 def free_port() -> int:
@@ -33,7 +35,9 @@ def free_port() -> int:
 class Mosquitto:
     """One broker. `options`: further lines of its configuration; `acl`: lines of its access list, None for none."""
 
-    def __init__(self, directory: Path, options: Sequence[str] = (), acl: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, options: Sequence[str] = (), acl: Sequence[str] | None = None
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         self.options = list(options)
@@ -53,10 +57,18 @@ class Mosquitto:
     def start(self) -> None:
         lines = [
             f"listener {self.port} 127.0.0.1",
-            *([] if any(line.startswith("allow_anonymous") for line in self.options) else ["allow_anonymous true"]),
+            *(
+                []
+                if any(line.startswith("allow_anonymous") for line in self.options)
+                else ["allow_anonymous true"]
+            ),
             "persistence false",
             # Not 0: then Mosquitto 2.0 ends the connection of every client whose message it refuses.
-            *([] if any(line.startswith("max_queued") for line in self.options) else ["max_queued_messages 100000"]),
+            *(
+                []
+                if any(line.startswith("max_queued") for line in self.options)
+                else ["max_queued_messages 100000"]
+            ),
             "log_dest file " + str(self.directory / "mosquitto.log"),
             # As root it would become `nobody`, who cannot read the test's directory.
             *(["user root"] if os.geteuid() == 0 else []),

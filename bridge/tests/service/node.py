@@ -55,11 +55,15 @@ class Node:
 
     def _item(self, frame: Any) -> Item:
         self.f_cnt += 1
-        body = up_body(self.dev_eui, self.station, frame.PORT, frame.encode(), self.f_cnt, f"{self.dev_eui}-{self.f_cnt}")
+        body = up_body(
+            self.dev_eui, self.station, frame.PORT, frame.encode(), self.f_cnt, f"{self.dev_eui}-{self.f_cnt}"
+        )
         return Item(f"{self.now_s * 1000}-{self.f_cnt}", "up", json.dumps(body))
 
 
-def up_body(dev_eui: str, station: str, port: int, payload: bytes, f_cnt: int, dedup_id: str) -> dict[str, Any]:
+def up_body(
+    dev_eui: str, station: str, port: int, payload: bytes, f_cnt: int, dedup_id: str
+) -> dict[str, Any]:
     """The body of an uplink event with what the bridge reads of it."""
     return {
         "deduplicationId": dedup_id,

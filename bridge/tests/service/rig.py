@@ -60,7 +60,9 @@ class Rig:
         return Settings.model_validate(table)
 
     @asynccontextmanager
-    async def bridge(self, *, clock: Clock | None = None, ready: bool = True, **changes: Any) -> AsyncIterator[Bridge]:
+    async def bridge(
+        self, *, clock: Clock | None = None, ready: bool = True, **changes: Any
+    ) -> AsyncIterator[Bridge]:
         """A running bridge; stopped in good order at the end, and what broke it is raised."""
         redactor = Redactor()
         log = make_logger(redactor, "debug", self.logged)

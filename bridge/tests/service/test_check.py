@@ -20,6 +20,12 @@ from zaehlwerk_bridge.redaction import Redactor
 EUI = "70b3d57ed0000001"
 
 
+@pytest.fixture(autouse=True)
+def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in delivers its history at once."""
+    monkeypatch.setattr("zaehlwerk_bridge.check.HISTORY_WAIT_S", 0.3)
+
+
 def wrong(findings: list[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.verdict is Verdict.WRONG]
 
@@ -62,7 +68,9 @@ async def test_a_wrong_key_tenant_or_address_is_told_apart(rig: Rig, server: Chi
     assert "InvalidToken" in finding.text
     assert "api_key_file" in finding.remedy
     port = free_port()
-    (finding,) = wrong(await check_chirpstack(rig.settings(chirpstack_server=f"127.0.0.1:{port}"), Redactor()))
+    (finding,) = wrong(
+        await check_chirpstack(rig.settings(chirpstack_server=f"127.0.0.1:{port}"), Redactor())
+    )
     assert "UNAVAILABLE" in finding.text
     assert "insecure" in finding.remedy
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 from bridge.tests.service.chirpstack import KEY
 from bridge.tests.service.manual_clock import ManualClock
 from bridge.tests.service.node import INTERVAL_S, Node
@@ -14,12 +11,6 @@ from zaehlwerk_bridge.store import Store
 from zaehlwerk_protocol.command import BACKFILL, Command
 
 EUI = "70b3d57ed0000001"
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def with_gap(rig: Rig, lost: int = 5) -> tuple[Node, ManualClock]:

@@ -110,11 +110,28 @@ _JSON = st.recursive(
     max_leaves=8,
 )
 _FIELDS = st.sampled_from(
-    ["deduplicationId", "deviceInfo", "tags", "devEui", "data", "fPort", "fCnt", "dr", "rxInfo", "rssi", "nsTime"]
+    [
+        "deduplicationId",
+        "deviceInfo",
+        "tags",
+        "devEui",
+        "data",
+        "fPort",
+        "fCnt",
+        "dr",
+        "rxInfo",
+        "rssi",
+        "nsTime",
+    ]
 )
 
 
-@given(st.dictionaries(_FIELDS, _JSON | st.dictionaries(_FIELDS, _JSON, max_size=3) | st.lists(st.dictionaries(_FIELDS, _JSON))))
+@given(
+    st.dictionaries(
+        _FIELDS,
+        _JSON | st.dictionaries(_FIELDS, _JSON, max_size=3) | st.lists(st.dictionaries(_FIELDS, _JSON)),
+    )
+)
 def test_no_body_makes_anything_but_an_event(body: dict[str, Any]) -> None:
     """Hostile JSON is rejected by name; nothing else is raised."""
     e = to_event("grpc", EUI, "1795387694842-0", "up", json.dumps(body), 65536)

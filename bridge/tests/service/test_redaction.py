@@ -25,7 +25,12 @@ def test_known_secrets_are_blanked_in_every_part_of_a_line() -> None:
     out, redactor = io.StringIO(), Redactor()
     redactor.add(PASSWORD)
     log = make_logger(redactor, "info", out)
-    log.info("hello " + PASSWORD, url=f"mqtt://u:{PASSWORD}@h", nested={"a": [PASSWORD, {PASSWORD: 1}]}, error=ValueError(PASSWORD))
+    log.info(
+        PASSWORD,
+        url=f"mqtt://u:{PASSWORD}@h",
+        nested={"a": [PASSWORD, {PASSWORD: 1}]},
+        error=ValueError(PASSWORD),
+    )
     try:
         raise RuntimeError(f"connecting with {PASSWORD} failed")
     except RuntimeError:

@@ -113,7 +113,13 @@ def test_the_page_of_settings_is_the_one_that_the_code_makes() -> None:
 
 @pytest.mark.parametrize(
     ("content", "what"),
-    [(None, "No such file"), (b"", "one line"), (b"a\nb", "one line"), (b"\xff\xfe", "one line"), (b"x" * 20000, "one line")],
+    [
+        (None, "No such file"),
+        (b"", "one line"),
+        (b"a\nb", "one line"),
+        (b"\xff\xfe", "one line"),
+        (b"x" * 20000, "one line"),
+    ],
 )
 def test_a_secret_file_that_holds_no_secret_is_named_with_its_setting(
     tmp_path: Path, content: bytes | None, what: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Callable
 
 import grpc
 import pytest
@@ -14,6 +13,7 @@ from bridge.tests.service.chirpstack import KEY
 from bridge.tests.service.manual_clock import ManualClock
 from bridge.tests.service.node import Item, Node
 from bridge.tests.service.rig import Rig
+from bridge.tests.service.until import until
 from zaehlwerk_bridge.service import Bridge
 from zaehlwerk_bridge.sources.device_stream import StreamState
 from zaehlwerk_bridge.sources.grpc import GrpcSource
@@ -21,12 +21,6 @@ from zaehlwerk_bridge.store import Store
 
 EUI = "70b3d57ed0000001"
 OTHER = "70b3d57ed0000002"
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def source(bridge: Bridge) -> GrpcSource:
@@ -80,10 +74,14 @@ async def test_waits_between_two_tries_grow_and_are_jittered(rig: Rig) -> None:
     """On the clock that was handed in, so a simulation does not wait for them."""
     rig.server.add(EUI).refuse = (grpc.StatusCode.INTERNAL, "RST_STREAM")
     clock = ManualClock(Node(EUI, "one").now_s * 10**9)
-    async with rig.bridge(clock=clock, ready=False, chirpstack_backoff_first_s=1, chirpstack_backoff_most_s=8):
+    async with rig.bridge(
+        clock=clock, ready=False, chirpstack_backoff_first_s=1, chirpstack_backoff_most_s=8
+    ):
         for _ in range(6):
             slept = len(clock.slept)
-            await until(lambda slept=slept: len(clock.slept) > slept or any(s <= 8 for s in clock.slept[slept - 1 :]))  # type: ignore[misc]
+            await until(
+                lambda slept=slept: len(clock.slept) > slept or any(s <= 8 for s in clock.slept[slept - 1 :])
+            )  # type: ignore[misc]
             await clock.move(8)
             await asyncio.sleep(0.05)
     waits = [seconds for seconds in clock.slept if seconds <= 8]
@@ -126,6 +124,13 @@ async def test_an_incomplete_list_never_closes_a_stream(rig: Rig) -> None:
         await until(lambda: "database is locked" in bridge.source.trouble)
         await rig.server.put(EUI, node.count(3))
         await stored(bridge, rig)
+        rig.server.list_error = None
+        rig.server.devices[EUI].listed = False
+        lists = rig.server.calls["DeviceService.List"]
+        await until(lambda: rig.server.calls["DeviceService.List"] == lists + 1)
+        rig.server.devices[EUI].listed = True
+        await until(lambda: rig.server.calls["DeviceService.List"] == lists + 2)
+        await until(lambda: not bridge.source.busy)
         assert rig.server.devices[EUI].opened == 1
     assert rig.logged.getvalue().count("devices cannot be listed") == 1
 
@@ -229,7 +234,9 @@ async def test_a_rotated_key_is_used_without_a_restart(rig: Rig) -> None:
     ],
     ids=["cut off", "array", "deep", "info", "base64", "port", "infinite", "other device", "large"],
 )
-async def test_an_item_that_cannot_be_read_is_rejected_with_a_reason_and_the_stream_goes_on(rig: Rig, body: str) -> None:
+async def test_an_item_that_cannot_be_read_is_rejected_with_a_reason_and_the_stream_goes_on(
+    rig: Rig, body: str
+) -> None:
     node = Node(EUI, "one")
     good, bad, later = node.status(), Item(f"{node.now_s * 1000}-5", "up", body), node.count(3)
     await rig.server.put(EUI, good, bad, later)

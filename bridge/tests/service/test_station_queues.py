@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from zaehlwerk_bridge.outbox import OutboxRow
 from zaehlwerk_bridge.station_queues import StationQueues
+from zaehlwerk_bridge.suspects import Suspects
 
 
 def row(seq: int, station: str) -> OutboxRow:
@@ -99,54 +101,102 @@ def test_what_is_added_while_the_outbox_is_read_is_not_overlooked() -> None:
     assert [r.seq for r in drain(queues)] == [1, 2]
 
 
-@settings(max_examples=200)
-@given(
-    stations=st.lists(st.sampled_from("abcd"), max_size=60),
-    most=st.integers(1, 8),
-    script=st.lists(st.integers(0, 9), max_size=300),
-)
-def test_every_message_leaves_once_and_in_the_order_of_its_station(
-    stations: list[str], most: int, script: list[int]
-) -> None:
-    """Whatever is refused, retried or added in between; memory stays bounded; in the end the outbox is empty."""
-    outbox, queues = Outbox(*stations), StationQueues(most)
-    in_flight: list[OutboxRow] = []
-    left: dict[str, list[int]] = {}
-    added = 0
+class Queues(RuleBasedStateMachine):
+    """Messages are added, sent, refused, retried and acknowledged in any order."""
 
-    def step(action: int) -> None:
-        nonlocal added
-        if action <= 2:
-            outbox.fill(queues)
-        elif action <= 5:
-            sent = queues.next()
-            if sent is not None:
-                assert all(sent.station != other.station for other in in_flight)
-                in_flight.append(sent)
-        elif action == 6 and in_flight:
-            queues.hold(in_flight.pop())
-        elif action == 7 and queues.held:
-            queues.retry(queues.held[added % len(queues.held)])
-        elif action == 8 and in_flight:
-            done = in_flight.pop(0)
-            left.setdefault(done.station, []).append(done.seq)
-            outbox.acknowledge(queues, done)
-        elif action == 9 and added < 5:
-            added += 1
-            seq = len(stations) + added
-            outbox.rows[seq] = row(seq, "abcd"[seq % 4])
-            queues.more()
-        assert len(queues) <= most + len(queues.held) + len(in_flight)
+    @initialize(most=st.integers(1, 8), stations=st.lists(st.sampled_from("abcd"), max_size=40))
+    def start(self, most: int, stations: list[str]) -> None:
+        self.most = most
+        self.outbox, self.queues = Outbox(*stations), StationQueues(most)
+        self.in_flight: list[OutboxRow] = []
+        self.left: dict[str, list[int]] = {}
+        self.added = len(stations)
 
-    for action in script:
-        step(action)
-    total = len(stations) + added
-    for _ in range(40 * (total + 5)):
-        for station in queues.held:
-            queues.retry(station)
-        for action in (0, 3, 8):
-            step(action)
-    assert not outbox.rows
-    assert queues.empty
-    assert sum(len(seqs) for seqs in left.values()) == total
-    assert all(seqs == sorted(seqs) for seqs in left.values())
+    @rule()
+    def read(self) -> None:
+        self.outbox.fill(self.queues)
+
+    @rule(station=st.sampled_from("abcd"))
+    def add(self, station: str) -> None:
+        self.added += 1
+        self.outbox.rows[self.added] = row(self.added, station)
+        self.queues.more()
+
+    @rule()
+    def send(self) -> None:
+        sent = self.queues.next()
+        if sent is not None:
+            assert all(sent.station != other.station for other in self.in_flight)
+            self.in_flight.append(sent)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(which=st.integers(0, 9))
+    def refuse(self, which: int) -> None:
+        self.queues.hold(self.in_flight.pop(which % len(self.in_flight)))
+
+    @precondition(lambda self: self.queues.held)
+    @rule(which=st.integers(0, 9))
+    def retry(self, which: int) -> None:
+        self.queues.retry(self.queues.held[which % len(self.queues.held)])
+
+    @precondition(lambda self: self.in_flight)
+    @rule(which=st.integers(0, 9))
+    def acknowledge(self, which: int) -> None:
+        done = self.in_flight.pop(which % len(self.in_flight))
+        self.left.setdefault(done.station, []).append(done.seq)
+        self.outbox.acknowledge(self.queues, done)
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        if hasattr(self, "most"):
+            assert len(self.queues) <= self.most + len(self.queues.held) + len(self.in_flight)
+
+    @invariant()
+    def stations_keep_their_order(self) -> None:
+        if hasattr(self, "left"):
+            assert all(seqs == sorted(seqs) for seqs in self.left.values())
+
+    def teardown(self) -> None:
+        """Once the broker takes everything, everything leaves, each message once."""
+        if not hasattr(self, "left"):
+            return
+        for _ in range(2 * self.added + 10):
+            for station in self.queues.held:
+                self.queues.retry(station)
+            self.read()
+            self.send()
+            if self.in_flight:
+                self.acknowledge(which=0)
+        assert not self.outbox.rows
+        assert self.queues.empty
+        assert sorted(seq for seqs in self.left.values() for seq in seqs) == list(range(1, self.added + 1))
+        self.stations_keep_their_order()
+
+
+TestEveryMessageLeavesOnceAndInTheOrderOfItsStation = Queues.TestCase
+TestEveryMessageLeavesOnceAndInTheOrderOfItsStation.settings = settings(max_examples=100, deadline=None)
+
+
+def test_a_message_that_was_alone_when_connections_ended_is_held_and_gets_another_chance() -> None:
+    suspects = Suspects()
+    one, two = row(1, "a"), row(2, "b")
+    assert suspects.ended([one, two]) is None
+    assert suspects.one_by_one
+    suspects.cleared(two)
+    assert suspects.ended([one]) == one
+    assert not suspects.convicts(one)
+    assert suspects.ended([one]) == one
+    assert suspects.convicts(one)
+    suspects.passed(one)
+    assert not suspects.one_by_one
+    assert not suspects.convicts(one)
+
+
+def test_a_message_that_the_broker_answers_is_no_longer_suspected() -> None:
+    suspects = Suspects()
+    one = row(1, "a")
+    suspects.ended([one])
+    suspects.ended([one])
+    suspects.cleared(one)
+    assert not suspects.convicts(one)
+    assert not suspects.one_by_one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -162,7 +163,7 @@ async def test_a_pace_lets_a_burst_through_and_then_so_many_a_second() -> None:
         await clock.move(0.1)
     await asyncio.gather(*tasks)
     assert passed[:3] == [0, 0, 0]
-    assert [b - a for a, b in zip(passed[3:], passed[4:], strict=False)] == [0.5, 0.5, 0.5]
+    assert [later - earlier for earlier, later in pairwise(passed[3:])] == [0.5, 0.5, 0.5]
 
 
 async def test_on_a_clock_that_stands_everything_but_time_goes_on(rig: Rig) -> None:
@@ -225,7 +226,9 @@ async def test_whoever_waits_is_told_when_the_bridge_ends(rig: Rig) -> None:
 async def test_a_bridge_that_is_not_ready_says_why(rig: Rig) -> None:
     rig.server.keys = set()
     async with rig.bridge(ready=False) as bridge:
-        with pytest.raises(NotReady, match=r"source: listing the applications .* UNAUTHENTICATED InvalidToken"):
+        with pytest.raises(
+            NotReady, match=r"source: listing the applications .* UNAUTHENTICATED InvalidToken"
+        ):
             await bridge.ready(1)
 
 

@@ -1,7 +1,7 @@
 """The table of cells: merging what a frame says, and finding the neighbourhood that it touches."""
 
-import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from zaehlwerk_bridge.ledger.cell import Cell, Row
@@ -18,12 +18,22 @@ class Line:
         self.chain = chain
         self.unsynced = unsynced
 
-    def merge(self, cell: Cell) -> Cell | None:
-        """Put `cell` to what is known of its interval. Returns the outcome, None if it was nothing new."""
-        held = self.cell(cell.number)
-        merged = cell if held is None else held.merged(cell)
-        if merged == held:
-            return None
+    def merge(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Put `cells` to what is known of their intervals; returns the outcome where that was anything new."""
+        if not cells:
+            return []
+        numbers = [cell.number for cell in cells]
+        held = {cell.number: cell for cell in self._range(min(numbers) - 1, max(numbers))}
+        new = []
+        for cell in cells:
+            known = held.get(cell.number)
+            merged = cell if known is None else known.merged(cell)
+            if merged != known:
+                self._put(merged)
+                new.append(merged)
+        return new
+
+    def _put(self, merged: Cell) -> None:
         mask, worst = (None, None) if merged.cover is None else merged.cover
         self._database.execute(
             "INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -42,11 +52,6 @@ class Line:
                 _text(merged.whole),
             ),
         )
-        return merged
-
-    def cell(self, number: int) -> Cell | None:
-        """What is known of interval `number`."""
-        return self._one("SELECT * FROM cell WHERE chain = ? AND unsynced = ? AND number = ?", number)
 
     def point_before(self, number: int) -> Cell | None:
         """The nearest known total before the end of interval `number`."""
@@ -82,14 +87,12 @@ class Line:
 
     def between(self, before: Cell | None, last: Cell | None) -> list[Cell]:
         """All cells in (before, last], in order; None: from the beginning, or to the end."""
+        return self._range(-FAR if before is None else before.number, FAR if last is None else last.number)
+
+    def _range(self, before: int, last: int) -> list[Cell]:
         rows = self._database.execute(
             "SELECT * FROM cell WHERE chain = ? AND unsynced = ? AND number > ? AND number <= ? ORDER BY number",
-            (
-                self.chain,
-                self.unsynced,
-                -FAR if before is None else before.number,
-                FAR if last is None else last.number,
-            ),
+            (self.chain, self.unsynced, before, last),
         )
         return [_cell(row) for row in rows]
 
@@ -113,11 +116,11 @@ class Line:
 
 
 def _text(row: Row | None) -> str | None:
-    return None if row is None else json.dumps(row, separators=(",", ":"))
+    return None if row is None else ",".join(map(str, row))
 
 
 def _row(text: str | None) -> Row | None:
-    return None if text is None else tuple(json.loads(text))
+    return None if text is None else tuple(map(int, text.split(",")))
 
 
 def _cell(row: tuple[Any, ...]) -> Cell:

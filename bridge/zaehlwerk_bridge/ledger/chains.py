@@ -56,8 +56,10 @@ class Chains:
         """The chain's cells in one numbering."""
         return Line(self._database, chain.chain, unsynced)
 
-    def timeline(self, chain: Epoch) -> Timeline:
-        """Where the chain's intervals lie."""
+    def timeline(self, chain: Epoch, *, unsynced: bool) -> Timeline:
+        """Where the chain's intervals lie, in one numbering."""
+        if not unsynced:
+            return Timeline(chain.interval_s, (), None)
         newest = self.line(chain, unsynced=True).newest_number()
         rows = self._database.execute(
             "SELECT first, start_s, told_ns FROM mapping WHERE chain = ?", (chain.chain,)

@@ -42,7 +42,7 @@ class Fold:
     def add(self, chain: Epoch, cells: Sequence[Cell], now_ns: int, *, unsynced: bool) -> list[Message]:
         """Fold `cells` into the chain's line; returns what the platform has to be told."""
         line = self._chains.line(chain, unsynced=unsynced)
-        touched = [merged for merged in map(line.merge, cells) if merged is not None]
+        touched = line.merge(cells)
         for point in [cell for cell in touched if cell.total is not None]:
             touched += carry(point, line, _ambiguity(chain))
         if not touched:
@@ -81,7 +81,7 @@ class Fold:
         live = self._records.live(line, before, after)
         # Of a span that stands, what remains is told at once: sums stay whole.
         split = any(standing.resolution == "span" for standing in live.values())
-        timeline = self._chains.timeline(chain)
+        timeline = self._chains.timeline(chain, unsynced=line.unsynced)
         totals: dict[int, Row] = {}
         for part in parts:
             totals.update(_totals(part))

@@ -17,20 +17,15 @@ def of_counts(frame: Counts, received_ns: int, line: Timeline) -> list[Cell]:
     unsynced = bool(frame.state & UNSYNCED)
     number = line.number(frame.index, received_ns, unsynced=unsynced)
     cover = (*frame.cover, *[WHOLE] * (len(frame.history) + 1 - len(frame.cover)))
-    # The node's own numbering begins at 0 with its first life: before that nothing was counted in it.
-    anchor = frame.totals if unsynced and number == 0 else None
-    closed = Cell(
-        number,
-        cover=cover[0],
-        total=frame.totals,
-        seen_ns=received_ns,
-        heard_ns=received_ns,
-        anchor=anchor,
-    )
+    closed = Cell(number, cover=cover[0], total=frame.totals, seen_ns=received_ns, heard_ns=received_ns)
     history = [
         Cell(number - 1 - back, counts=row, cover=cover[back + 1], heard_ns=received_ns)
         for back, row in enumerate(frame.history)
     ]
+    if unsynced and number == len(history):
+        # The node's own numbering begins at 0 with its first life: before that nothing was counted in it.
+        nothing = (0,) * len(frame.totals)
+        history.append(Cell(-1, total=nothing, seen_ns=received_ns, heard_ns=received_ns, anchor=nothing))
     return [closed, *history]
 
 

@@ -10,6 +10,8 @@ from zaehlwerk_bridge.ledger.cell import Cell
 from zaehlwerk_bridge.ledger.cell_table import FAR, Line
 from zaehlwerk_bridge.ledger.record import Body
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -93,7 +95,7 @@ class RecordTable:
 
 def body_text(body: Mapping[str, Any]) -> str:
     """The body as it is stored and compared."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODE(body)
 
 
 def published(body: Mapping[str, Any], revision: int) -> Body:

@@ -105,7 +105,9 @@ class DeviceStream:
         except SettingsError as error:
             self.trouble = str(error)
         except TimeoutError:
-            self.trouble = "no answer to the opening of a stream; does a proxy limit the streams of a connection?"
+            self.trouble = (
+                "no answer to the opening of a stream; does a proxy limit the streams of a connection?"
+            )
         except asyncio.CancelledError:
             # grpc.aio raises the same for a call that was cancelled and for a task that was.
             task = asyncio.current_task()
@@ -123,7 +125,7 @@ class DeviceStream:
         )
 
     async def _read(self) -> str:
-        stub = api.InternalServiceStub(self.channel)
+        stub = api.InternalServiceStub(self.channel)  # type: ignore[no-untyped-call]
         request = api.StreamDeviceEventsRequest(dev_eui=self.dev_eui)
         self._call = stub.StreamDeviceEvents(request, metadata=self._context.connection.metadata())
         # The answer's header, not an item: a server behind a proxy that lets too few streams through stays silent.

@@ -41,7 +41,7 @@ async def list_devices(connection: Connection, channel: grpc.aio.Channel) -> dic
 
 async def list_applications(connection: Connection, channel: grpc.aio.Channel, tenant: str) -> list[str]:
     """Return the ids of a tenant's applications. Raises DiscoveryError."""
-    stub = api.ApplicationServiceStub(channel)
+    stub = api.ApplicationServiceStub(channel)  # type: ignore[no-untyped-call]
     found: list[str] = []
     for _ in range(_MOST_PAGES):
         request = api.ListApplicationsRequest(limit=PAGE, offset=len(found), tenant_id=tenant)
@@ -62,7 +62,7 @@ async def list_applications(connection: Connection, channel: grpc.aio.Channel, t
 async def _application_devices(
     connection: Connection, channel: grpc.aio.Channel, application: str
 ) -> list[Device]:
-    stub = api.DeviceServiceStub(channel)
+    stub = api.DeviceServiceStub(channel)  # type: ignore[no-untyped-call]
     found: list[Device] = []
     for _ in range(_MOST_PAGES):
         request = api.ListDevicesRequest(limit=PAGE, offset=len(found), application_id=application)

@@ -1,4 +1,4 @@
--- Version 1. Times: _ns nanoseconds, _s seconds of UTC Unix time. Counts and totals: JSON arrays, one number a channel.
+-- Version 1. Times: _ns nanoseconds, _s seconds of UTC Unix time. Counts and totals: one number a channel, with commas.
 
 -- Which tags a device's events carried, an event a row: an interval belongs to the station of the first event after it.
 CREATE TABLE tags (
