@@ -19,6 +19,20 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
+_OF_THE_DISK = frozenset(
+    (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PROTOCOL,
+    )
+)
+"""Primary result codes (sqlite.org/rescode.html) that may pass by themselves; all others are faults of the program."""
+_PRIMARY = 0xFF
+
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MOST_S = 30.0
 
@@ -67,6 +81,8 @@ class StoreThread:
             try:
                 value = await self.call(function, *args, **kwargs)
             except sqlite3.OperationalError as error:
+                if not _is_of_the_disk(error):
+                    raise
                 if str(error) != self.trouble:
                     self._log.error("database cannot be written", reason=str(error))
                 self.trouble = str(error)
@@ -95,3 +111,8 @@ class StoreThread:
     async def quarantine(self, row: OutboxRow, reason: str, now_ns: int) -> None:
         """Move a row that the broker can never take to the rejected ones."""
         await self.durably(Store.quarantine, row, reason, now_ns)
+
+
+def _is_of_the_disk(error: sqlite3.OperationalError) -> bool:
+    # An error that Python raised itself has no code.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY in _OF_THE_DISK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from itertools import pairwise
 
 import pytest
@@ -255,15 +256,15 @@ async def test_an_event_that_breaks_the_ledger_is_rejected_and_the_others_are_ta
 
 async def test_a_full_disk_is_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is dropped, and it is said once."""
-    import sqlite3
-
     node = Node(EUI, "one")
     await rig.server.put(EUI, node.status(), node.count(3))
     commit, full = Store.commit, [True]
 
     def fails(store: Store, events: list, now_ns: int) -> object:  # type: ignore[type-arg]
         if full:
-            raise sqlite3.OperationalError("database or disk is full")
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
         return commit(store, events, now_ns)
 
     monkeypatch.setattr(Store, "commit", fails)
@@ -275,3 +276,21 @@ async def test_a_full_disk_is_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPat
         await bridge.committed(EUI, rig.server.devices[EUI].items[-1].id)
         assert bridge.disk_trouble == ""
     assert rig.logged.getvalue().count("database cannot be written") == 1
+
+
+async def test_a_fault_of_the_program_in_the_store_ends_the_bridge_instead_of_trying_for_ever(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(store: Store, events: list, now_ns: int) -> object:  # type: ignore[type-arg]
+        return store._database.execute("SELECT 1 FROM nowhere")
+
+    monkeypatch.setattr(Store, "commit", fails)
+    await rig.server.put(EUI, Node(EUI, "one").status())
+
+    async def work() -> None:
+        async with rig.bridge(ready=False) as bridge:
+            with pytest.raises(BridgeStopped, match="nowhere"):
+                await bridge.committed(EUI, rig.server.devices[EUI].items[-1].id)
+
+    with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+        await work()

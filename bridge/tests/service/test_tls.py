@@ -132,7 +132,9 @@ async def test_answers_that_come_in_one_tls_record_are_all_read(authority: Autho
         got = b""
         while got.count(b"topic") < 2:
             got += await reader.read(1000)
-        writer.write(bytes.fromhex("40020001 40020002 e0018b"))  # PUBACK, PUBACK, DISCONNECT: server shutting down
+        writer.write(
+            bytes.fromhex("40020001 40020002 e0018b")
+        )  # PUBACK, PUBACK, DISCONNECT: server shutting down
         await done.wait()
         writer.close()
 
