@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -95,9 +94,6 @@ def check_config(
 
 def main() -> None:
     """Run the command line."""
-    # gRPC's core writes lines of its own to stderr, where whoever reads the logs expects JSON; what goes wrong with
-    # a stream is told in the bridge's words.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     app()
 
 
