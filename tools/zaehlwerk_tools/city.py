@@ -150,12 +150,14 @@ async def _play(
 async def _while_alive(broker: BrokerProcess | None, work: Coroutine[None, None, bool]) -> bool:
     """The outcome of `work`. Raises BrokerError if the run's own broker dies meanwhile."""
     working = asyncio.ensure_future(work)
-    tasks: set[asyncio.Future[bool]] = {working}
-    if broker is not None:
-        tasks.add(asyncio.ensure_future(broker.watch()))
+    watching = None if broker is None else asyncio.ensure_future(broker.watch())
+    tasks = [task for task in (watching, working) if task is not None]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if watching is not None and watching.done():
+            # Whatever went wrong in the run as well went wrong because of it.
+            watching.result()
+        return working.result()
     finally:
         for task in tasks:
             task.cancel()

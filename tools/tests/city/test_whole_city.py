@@ -36,6 +36,11 @@ async def run(plan: Plan) -> CityResult:
     return await city.run_city(plan, lambda _: None)
 
 
+def kill(broker: BrokerProcess) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(broker.pid, signal.SIGKILL)
+
+
 def log_of(result: CityResult) -> list[dict[str, object]]:
     return [json.loads(line) for line in result.artifacts["frames.jsonl"].splitlines()]
 
@@ -134,8 +139,7 @@ async def test_a_broker_that_dies_in_the_middle_ends_the_run_with_its_name(
 
     def kill_at_noon(progress: Progress) -> None:
         if progress.virtual_ns > plan.start_ns + 12 * 60 * MINUTE_NS:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(broker.pid, signal.SIGKILL)
+            kill(broker)
 
     with pytest.raises(BrokerError, match="broker"):
         await city.run_city(plan, kill_at_noon)
@@ -154,7 +158,7 @@ async def test_the_runs_own_broker_must_live_to_its_end(
 
     monkeypatch.setattr(BrokerProcess, "start", noted)
     with pytest.raises(BrokerError, match=r"ended with status -9"):
-        await city.run_city(plan_of(tmp_path), lambda _: os.kill(brokers[0].pid, signal.SIGKILL))
+        await city.run_city(plan_of(tmp_path), lambda _: kill(brokers[0]))
 
 
 @pytest.mark.skipif(
