@@ -71,7 +71,7 @@ async def run_city(plan: Plan, progress: Callable[[Progress], None]) -> CityResu
         await subscriber.start()
         stack.push_async_callback(subscriber.stop)
         city = await stack.enter_async_context(_City.built(plan, micropython))
-        clock = VirtualClock(city.scheduler)
+        clock = VirtualClock(city.scheduler, grace_s=PATIENCE_S)
         settings = bridge_settings(
             plan.workdir, city.port, city.tenant_id, city.server.admin_key, broker, plan.topic_prefix
         )
