@@ -17,8 +17,9 @@ from zaehlwerk_tools.simulator.scheduler import NS
 
 JOIN_EUI = "0000000000000000"
 DEV_EUI_BASE = 0x70B3D57E5A570000
-LEAD_S = 1800
-"""Boards are switched on so long before the first quarter-hour: time to join, to know the time and to close an interval."""
+LEAD_S = 3 * 3600
+"""Boards are switched on so long before the first quarter-hour: time to join and to know the time, also where half of
+all frames are lost. What is counted before a node knows the time is numbered from its switching on, not by slots."""
 STAGGER_S = 17
 """Seconds between two boards' switching on: a technician goes from one to the next."""
 CRYSTAL_PPB = 20_000
