@@ -6,7 +6,6 @@ and the places where distributions keep servers.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zaehlwerk_tools.errors import BrokerError
+from zaehlwerk_tools.set_up_programs import named_programs
 
 SETTING = "ZAEHLWERK_MOSQUITTO"
 _SERVER_PLACES = ("/usr/local/sbin", "/usr/sbin", "/opt/homebrew/sbin", "/usr/local/opt/mosquitto/sbin")
@@ -66,12 +66,9 @@ def _checkouts(beside: Path | None) -> Iterator[Path]:
 def _left_by_setup(checkout: Path) -> Iterator[BrokerProgram]:
     """The brokers that `.runtime/tools.json` names, or that lie in `.runtime/bin` under their own names."""
     runtime = checkout / ".runtime"
-    try:
-        tools = json.loads((runtime / "tools.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        tools = {}
+    tools = named_programs(checkout)
     for name in ("mosquitto", "iotcore"):
-        entry = tools.get(name) if isinstance(tools, dict) else None
+        entry = tools.get(name)
         path = Path(entry["path"]) if isinstance(entry, dict) and "path" in entry else runtime / "bin" / name
         if os.access(path, os.X_OK) and path.is_file():
             yield BrokerProgram(path, is_mosquitto=name == "mosquitto")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from zaehlwerk_tools.errors import ZaehlwerkError
+from zaehlwerk_tools.set_up_programs import named_programs
 
 _NAMES = {64: "micropython", 32: "micropython32"}
 
@@ -24,10 +24,7 @@ class MicroPython:
 def find_micropython(checkout: Path, bits: int) -> MicroPython:
     """The interpreter of `bits` (64 or 32). Raises ZaehlwerkError if there is none."""
     name = _NAMES[bits]
-    try:
-        entry = json.loads((checkout / ".runtime" / "tools.json").read_text(encoding="utf-8")).get(name)
-    except (OSError, ValueError):
-        entry = None
+    entry = named_programs(checkout).get(name)
     if isinstance(entry, dict) and os.access(entry["path"], os.X_OK):
         fallback = f"MicroPython {entry['version']} from a wheel" if entry.get("origin") == "wheel" else None
         return MicroPython(Path(entry["path"]), fallback)
