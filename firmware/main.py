@@ -16,15 +16,14 @@ except OSError:
 
 def _settings():
     """(settings, trouble); the code that read them leaves the heap afterwards."""
-    import app
     from app import settings
 
     try:
         document, trouble = settings.load("settings.json", "state/settings.json")
         return settings.derive(document), trouble
     finally:
-        del sys.modules["app.settings"]
-        del app.settings
+        modules.unload("app.settings")
+        modules.unload_frames()
 
 
 def _start():

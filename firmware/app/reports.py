@@ -4,7 +4,6 @@ from app import VERSION, modules
 from app.intervals import FULL
 from zaehlwerk_protocol import VERSION as PROTOCOL_VERSION
 from zaehlwerk_protocol import state as bits
-from zaehlwerk_protocol.counts import Counts
 
 LOW_BATTERY_MV = 3300
 
@@ -34,6 +33,8 @@ def cover_pair(covers):
 
 def counts(node, record, limit):
     """The count frame of `record` as bytes, with as much history as the settings and `limit` allow."""
+    from zaehlwerk_protocol.counts import Counts
+
     rows, cover = [], [cover_pair(record.covers)]
     index = record.index
     for other in node.ring.latest():
@@ -52,9 +53,11 @@ def counts(node, record, limit):
     frame = Counts(record.index & 0xFFFF, state_byte(node, record), totals, rows, cover)
     # What lies in the last symbols costs nothing.
     mac = node.device.mac
-    return frame.encode(
+    data = frame.encode(
         min(limit, node.settings["history_bytes"]), lambda size: min(limit, mac.stretch(size, 2))
     )
+    modules.unload_frames()
+    return data
 
 
 def status(node, limit):
@@ -84,7 +87,7 @@ def status(node, limit):
     interval_s = node.settings["interval_s"]
     whole = Status(PROTOCOL_VERSION, state_byte(node), epoch.number, interval_s, anchor, mapping, health)
     frames = [part.encode(limit) for part in whole.split(limit)]
-    modules.unload("zaehlwerk_protocol.status", "zaehlwerk_protocol.health")
+    modules.unload_frames()
     return frames, record.totals if record is not None and node.intervals.live else None, mapping
 
 
@@ -106,7 +109,9 @@ def backfill(node, unsynced, first, end, limit):
     state = generation | (bits.UNSYNCED if unsynced else 0)
     if stored >= first + _ROWS:
         empty = min(stored - first, MAX_ROWS)
-        return Backfill(first & 0xFFFF, state, channels, (None,) * empty).encode(limit), first + empty
+        data = Backfill(first & 0xFFFF, state, channels, (None,) * empty).encode(limit)
+        modules.unload_frames()
+        return data, first + empty
     found = node.ring.rows(unsynced, generation, first, min(end, first + _ROWS))
     rows, cover = [], []
     for index in range(first, max(found) + 1):
@@ -114,4 +119,6 @@ def backfill(node, unsynced, first, end, limit):
         rows.append(None if record is None else record.counts)
         cover.append((0, 0) if record is None else cover_pair(record.covers))
     frame = Backfill(first & 0xFFFF, state, channels, rows, cover).fit(limit)
-    return frame.encode(limit), first + len(frame.rows)
+    data, end = frame.encode(limit), first + len(frame.rows)
+    modules.unload_frames()
+    return data, end

@@ -2,27 +2,13 @@
 
 import asyncio
 import gc
-import io
-import sys
+
+from app import modules
 
 _FIRST_PAUSE_S = 1
 _LONGEST_PAUSE_S = 300
 # A task that lived this long starts its back-off anew.
 _HEALTHY_S = 600
-
-
-def describe(error):
-    """One line: type, text, and the file and line where it happened."""
-    text = io.StringIO()
-    sys.print_exception(error, text)
-    lines = [line.strip() for line in text.getvalue().split("\n") if line.strip()]
-    place = [line for line in lines if line.startswith("File")]
-    where = (
-        place[-1].replace("File ", "").replace('"', "").replace(", line ", ":").split(",")[0]
-        if place
-        else "?"
-    )
-    return "%s @%s" % (lines[-1], where)
 
 
 async def keep(name, start, uptime, crashed):
@@ -37,7 +23,11 @@ async def keep(name, start, uptime, crashed):
             gc.collect()
             crashed("%s: MemoryError" % name)
         except Exception as error:  # noqa: BLE001 - whatever it was, the other tasks go on
+            from app.crash import describe
+
             crashed("%s: %s" % (name, describe(error)))
+            del describe
+            modules.unload("app.crash")
         if uptime() - begun > _HEALTHY_S * 1000:
             pause = _FIRST_PAUSE_S
         await asyncio.sleep(pause)

@@ -39,9 +39,9 @@ document = settings.derive(
         }
     )
 )
-import app  # noqa: E402
-
-del sys.modules["app.settings"], app.settings, settings
+del settings
+modules.unload("app.settings")
+modules.unload_frames()
 modules.load()
 before = live()
 import fake_network  # noqa: E402
