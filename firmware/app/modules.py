@@ -5,6 +5,7 @@ fragments less. Frames are made and read a few times an hour: their code is load
 unloaded when it is done, for together it would take 25 kB.
 """
 
+import gc
 import sys
 
 _IN_ORDER = (
@@ -21,8 +22,29 @@ _IN_ORDER = (
 )
 
 
+# Names stay in the heap for ever, once they were seen. What is loaded now and then is loaded and unloaded before all
+# else, so that its names lie at the bottom of the heap and not between what is to be one free block later.
+_RARE = (
+    "zaehlwerk_protocol.counts",
+    "zaehlwerk_protocol.status",
+    "zaehlwerk_protocol.backfill",
+    "zaehlwerk_protocol.command",
+    "zaehlwerk_protocol.answer",
+    "app.commands",
+    "lorawan.join",
+    "lorawan.nonces",
+    "lorawan.session_record",
+    "lorawan.mac_commands",
+)
+
+
 def load():
-    """Import them all."""
+    """Import all that stays."""
+    for name in _RARE:
+        __import__(name)
+        unload(name)
+    unload_frames()
+    gc.collect()
     for name in _IN_ORDER:
         __import__(name)
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import machine
+from micropython import const
 
 from app import modules, state, supervisor
 from app.clock import Clock
@@ -19,7 +20,7 @@ from lorawan.records import Files
 from lorawan.store import Store
 
 # Records that stay in RAM: more than a count frame can hold of history.
-_RECENT = 16
+_RECENT = const(16)
 
 
 class Node:

@@ -1,5 +1,7 @@
 """The frames that a node sends about itself: made from its state, nothing is sent here."""
 
+from micropython import const
+
 from app import VERSION, modules
 from app.intervals import FULL
 from zaehlwerk_protocol import VERSION as PROTOCOL_VERSION
@@ -92,7 +94,7 @@ def status(node, limit):
 
 
 # Rows that are read from flash at a time: 32 records take 8 kB of heap.
-_ROWS = 32
+_ROWS = const(32)
 
 
 def backfill(node, unsynced, first, end, limit):

@@ -8,14 +8,16 @@ does not check; reading stops there and the next record begins a new segment.
 import binascii
 import struct
 
+from micropython import const
+
 from app.intervals import Record
 
-_SEGMENT_RECORDS = 96
-_SEGMENTS = 32
+_SEGMENT_RECORDS = const(96)
+_SEGMENTS = const(32)
 # length of the record, flags (bit 0 unsynced, bits 1-2 generation), channels, index.
 _HEAD = "<BBBI"
-_HEAD_BYTES = 7
-_CRC_BYTES = 4
+_HEAD_BYTES = const(7)
+_CRC_BYTES = const(4)
 
 
 def pack(record):

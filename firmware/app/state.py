@@ -6,14 +6,16 @@ has not acknowledged yet. boot: how often the node started, and its last crash.
 
 import struct
 
+from micropython import const
+
 from app.intervals import NO_SLOT
 from lorawan.records import RecordError, seal, unseal
 
 TOTALS_VERSION = 1
-_EPOCH_VERSION = 1
+_EPOCH_VERSION = const(1)
 BOOT_VERSION = 1
 NONE = 0xFFFFFFFF
-_U32 = 0xFFFFFFFF
+_U32 = const(0xFFFFFFFF)
 SEEN_MS = 100
 TOTALS_HEAD = "<BBBII"
 TOTALS_HEAD_BYTES = 11
@@ -21,7 +23,7 @@ CHANNEL = "<IIIIH"
 CHANNEL_BYTES = 18
 
 _EPOCH = "<IB4sBIIBB"
-_EPOCH_BYTES = 20
+_EPOCH_BYTES = const(20)
 
 # Command tokens that are remembered: a repeated one is answered and not done twice.
 TOKENS = 8

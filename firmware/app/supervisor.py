@@ -3,12 +3,14 @@
 import asyncio
 import gc
 
+from micropython import const
+
 from app import modules
 
-_FIRST_PAUSE_S = 1
-_LONGEST_PAUSE_S = 300
+_FIRST_PAUSE_S = const(1)
+_LONGEST_PAUSE_S = const(300)
 # A task that lived this long starts its back-off anew.
-_HEALTHY_S = 600
+_HEALTHY_S = const(600)
 
 
 async def keep(name, start, uptime, crashed):

@@ -16,13 +16,20 @@ _FIRST_JOIN_SPREAD_MS = const(5000)
 _RETRY_MS = const(20000)
 _RETRY_SPREAD_MS = const(40000)
 _QUICK_RETRIES = const(3)
-# After so long without a downlink each uplink asks for a sign of life; so many in vain, and perhaps the network forgot
-# the session: then a join is tried, as often as its back-off allows, and the session stays until it succeeds.
+# After so long without a downlink, and under a session that was never heard, each uplink asks for a sign of life. So
+# many in vain, and perhaps the network forgot the session: then the one before it is used again, if there is one, else
+# a join is tried, as often as its back-off allows, and the session stays until it succeeds.
 _SILENCE_MS = const(7200000)
 _LOST_AFTER = const(8)
 # A total that moved so far since the last status: half of what 16 bits can tell apart.
 _STATUS_AFTER = const(0x8000)
 _PAUSE_MS = const(20000)
+# The network waits for an uplink, for an acknowledgement or because it has more to send: an empty one if nothing else
+# is due so soon.
+_SOON_MS = const(3000)
+_SOON_SPREAD_MS = const(4000)
+# Frames for one payload: MAC answers that do not fit beside it go before it.
+_FRAMES = const(3)
 # So often the time is asked for in an uplink of its own; then the question only rides along.
 _TIME_TRIES = const(8)
 # Share of the time that answers and backfill may take, as 1/n: less than the duty cycle, counts have the rest.
@@ -50,6 +57,7 @@ class Uplinks:
         self._totals = self._mapping = self._status_epoch = None
         self._time_at = 0
         self._time_tries = 0
+        self._soon_at = _NEVER
         self._final_at = 0
         self._heard_at = 0
         self._unheard = 0
@@ -129,17 +137,21 @@ class Uplinks:
         if self._final() is not None and self._final_at < due:
             due, send = self._final_at, self._send_final
         if (not node.clock.known or node.clock.doubtful) and self._time_at < due:
-            due, send = self._time_at, self._send_time_request
+            due, send = self._time_at, self._send_empty
+        if self._soon_at is not _NEVER and self._soon_at < due:
+            # The next count may do as well.
+            if counts_at is None or counts_at - self._soon_at > self._need_ms(0):
+                due, send = self._soon_at, self._send_empty
         if self._queue and self._queue_at < due:
             at = max(self._queue_at, now)
             # Long frames would spend the duty cycle that the next count needs.
-            if counts_at is None or counts_at - at > self._need_ms():
+            if counts_at is None or counts_at - at > self._need_ms(node.device.mac.room()):
                 due, send = at, self._send_queued
         return due, send
 
-    def _need_ms(self):
+    def _need_ms(self, length):
         node = self._node
-        airtime_ms = node.device.mac.airtime_us(node.device.mac.room()) // 1000
+        airtime_ms = node.device.mac.airtime_us(length) // 1000
         return min(100 * airtime_ms + 15000, node.settings["interval_s"] * 500)
 
     # --- counts
@@ -263,7 +275,7 @@ class Uplinks:
 
     # --- time, answers, backfill
 
-    async def _send_time_request(self):
+    async def _send_empty(self):
         await self._send(None, b"")
 
     def _time_asked(self, answered):
@@ -294,19 +306,34 @@ class Uplinks:
 
     async def _send(self, port, payload, confirmed=False):
         """Send, then take in what came back; the `Done`."""
+        for _ in range(_FRAMES):
+            done = await self._send_frame(port, payload, confirmed)
+            if done.sent:
+                break
+        return done
+
+    async def _send_frame(self, port, payload, confirmed):
         node = self._node
         wants_time = node.clock.wants(node.uptime())
-        link_check = node.uptime() - self._heard_at >= _SILENCE_MS
+        in_doubt = node.device.mac.other is not None
+        link_check = in_doubt or node.uptime() - self._heard_at >= _SILENCE_MS
         done = await node.device.send(port, payload, confirmed, link_check, wants_time)
+        self._soon_at = _NEVER
+        if done.pending or done.ack_due:
+            pause = _SOON_MS + node.random(_SOON_SPREAD_MS)
+            airtime_ms = node.device.mac.airtime_us(0) // 1000
+            self._soon_at = node.uptime() + max(pause, _PACE * airtime_ms)
         if done.heard:
             self._heard_at, self._unheard, self._rejoin = node.uptime(), 0, False
         elif link_check:
             self._unheard += 1
-            if self._unheard == _LOST_AFTER:
+            if self._unheard >= _LOST_AFTER and not self._rejoin:
+                self._unheard = 0
                 # From the first request on the network may have gone over to a session that this node never heard
                 # of. So it asks until it hears something, under the back-off of a round of its own.
-                node.device.rejoin()
-                self._rejoin = True
+                if not await node.device.fall_back():
+                    node.device.rejoin()
+                    self._rejoin = True
         if done.time is not None:
             utc = clock.from_gps(*done.time)
             if node.clock.take(utc, node.device.tx_end) == clock.JUMPED:

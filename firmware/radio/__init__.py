@@ -4,7 +4,8 @@ The MAC tells a radio everything it needs with each call; a radio keeps no LoRaW
 that never change belong to the driver: sync word 0x34, preamble 8 symbols, coding rate 4/5, explicit header,
 CRC and normal IQ when sending, no CRC and inverted IQ when receiving (RP002-1.0.4 section 2.4.2).
 
-Times are `time.ticks_us()`. A driver raises `RadioError` with what failed and what to look at.
+Times are `time.ticks_us()`. A driver raises `RadioError` with what failed and what to look at; `start` mends
+what can be mended. `transceiver.Transceiver` is the radio of a chip on SPI, see docs/radio.md.
 """
 
 
@@ -23,18 +24,28 @@ class Packet:
 
 
 class Radio:
-    """The interface of every radio. Frequencies and bandwidths in Hz, power in dBm at the antenna connector."""
+    """The interface of every radio. Frequencies and bandwidths in Hz, power in dBm at the connector."""
 
     def start(self):
         """Power the radio up and check that it answers; afterwards it sleeps. Raises RadioError."""
         raise NotImplementedError
 
+    def self_test(self):
+        """[(what was tested, whether it is right, detail)]; raises nothing, sends nothing, ends asleep.
+
+        For the technician, while nobody else uses the radio. It ends with the first test that fails.
+        """
+        raise NotImplementedError
+
     async def transmit(self, frequency, sf, bandwidth, power, payload):
-        """Send `payload` now; returns ticks_us of the end of the transmission."""
+        """Send `payload` now; ticks_us of the end of the transmission. Cancelling takes it off the air.
+
+        A power that the radio does not have becomes the nearest that it has.
+        """
         raise NotImplementedError
 
     def prepare_receive(self, frequency, sf, bandwidth, symbols):
-        """Set everything up for `receive`, with nothing on the air yet."""
+        """Set everything up for `receive`, oscillator included; it can begin at once, at any time after."""
         raise NotImplementedError
 
     async def receive(self):
@@ -45,5 +56,5 @@ class Radio:
         raise NotImplementedError
 
     def sleep(self):
-        """The state of lowest current that keeps the settings; called after every transaction."""
+        """The state of lowest current that keeps the settings, after every transaction. Raises nothing."""
         raise NotImplementedError
