@@ -5,6 +5,8 @@ Xinyuan-LilyGO/LilyGo-LoRa-Series, and Meshtastic's variants/esp32/tbeam/variant
 LilyGo_TBeam_V1.1.pdf and LilyGo_TBeam_V1.2.pdf. Registers of the power chips: X-Powers' datasheets.
 """
 
+import time
+
 from machine import I2C, SPI, Pin
 from micropython import const
 
@@ -15,6 +17,8 @@ from radio.transceiver import Transceiver
 PCNT_UNITS = 8
 
 _POWER = const(0x34)  # I2C address of either chip
+# The rail rises, then the SX1276 resets itself for 10 ms, its reset pin left alone (datasheet rev. 7, section 7.2.1).
+_SETTLE_MS = const(20)
 _ID = const(0x03)
 _AXP192 = const(0x03)
 _AXP2101 = const(0x4A)
@@ -44,6 +48,7 @@ def radio():
         for register, mask, value in _SETTINGS[chip]:
             rest = _read(bus, register) & ~mask
             bus.writeto_mem(_POWER, register, bytes((rest | value,)))
+        time.sleep_ms(_SETTLE_MS)
     except OSError:
         raise RadioError("no power chip at I2C 0x34, SDA 21, SCL 22: is it a T-Beam V1.0, V1.1 or V1.2?")
     except KeyError as error:

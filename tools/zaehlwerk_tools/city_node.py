@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from zaehlwerk_tools.city_table import Station
 from zaehlwerk_tools.plan import OutageKind, Plan
 from zaehlwerk_tools.provisioning import Node
-from zaehlwerk_tools.pulses import channel_inputs
+from zaehlwerk_tools.pulses import ChannelInput, channel_inputs, wire
 from zaehlwerk_tools.simulator.board_spec import BoardSpec, PowerCut
-from zaehlwerk_tools.simulator.inputs import PulseInputs
+from zaehlwerk_tools.simulator.known_boards import KNOWN_BOARDS, KnownBoard
 from zaehlwerk_tools.simulator.scheduler import NS
 
 JOIN_EUI = "0000000000000000"
@@ -26,9 +26,10 @@ CRYSTAL_PPB = 20_000
 """How far a board's crystal may be off, parts per billion: an ESP32 board's 40 MHz crystal, +-20 ppm."""
 MAX_RATE = 6000
 """Bicycles per hour and channel that no counter of the tables comes near."""
-PULSE_PIN, OK_PIN = 4, 20
 WRAP_MS = 1 << 30
 """Where the ESP32's ticks_ms begin anew: after 12.4 days."""
+
+Pins = list[tuple[int, int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,36 +59,43 @@ class CityNode:
         }
         return Node(self.dev_eui, self.station.slug, self.app_key, tags, JOIN_EUI)
 
-    def settings(self) -> bytes:
-        """Its settings.json."""
+    def known_board(self, inputs: tuple[ChannelInput, ...]) -> KnownBoard:
+        """What it is built on: boards of every kind take turns, among those with counters and pins enough.
+
+        ValueError if no board has as many.
+        """
+        counters = len(inputs)
+        pins = counters + sum(seen.ok is not None for seen in inputs)
+        fit = [
+            board
+            for board in KNOWN_BOARDS.values()
+            if board.hardware.pcnt_units >= counters and len(board.hardware.free) >= pins
+        ]
+        if not fit:
+            raise ValueError(f"{self.station.name}: no board has {counters} counters and {pins} free pins")
+        return fit[self.number % len(fit)]
+
+    def settings(self, board: KnownBoard, pins: Pins) -> bytes:
+        """Its settings.json, for a sensor of each channel on (pulse pin, ok pin or None)."""
         channels = [
             {
                 "class": channel.traffic_class,
                 "direction": channel.direction,
                 "sensor": "pulse",
-                "pin": PULSE_PIN + index,
-                "ok_pin": OK_PIN + index,
+                "pin": pin,
+                "ok_pin": ok_pin,
             }
-            for index, channel in enumerate(self.station.channels)
+            for channel, (pin, ok_pin) in zip(self.station.channels, pins, strict=True)
         ]
         document = {
             "dev_eui": self.dev_eui,
             "join_eui": JOIN_EUI,
             "app_key": self.app_key.hex(),
-            "board": "virtual",
+            "board": board.file,
             "history_bytes": min(36, 16 + 4 * len(channels)),
             "channels": channels,
         }
         return json.dumps(document).encode()
-
-    def inputs(self, plan: Plan) -> PulseInputs:
-        """What its pins see over the plan's quarter-hours."""
-        pulses = {}
-        levels = {}
-        for index, seen in enumerate(channel_inputs(self.station, plan.slots, plan.seed)):
-            pulses[PULSE_PIN + index] = seen.pulses
-            levels[OK_PIN + index] = seen.ok or ((0, 1),)
-        return PulseInputs(pulses, levels)
 
     def board(self, plan: Plan) -> BoardSpec:
         """Its board, whose ticks wrap within the run at a moment that follows from the seed."""
@@ -98,10 +106,14 @@ class CityNode:
             for outage in plan.outages
             if outage.kind is OutageKind.POWER and outage.station == self.station.slug
         )
+        inputs = channel_inputs(self.station, plan.slots, plan.seed)
+        known = self.known_board(inputs)
+        pins = wired(known, inputs)
         return BoardSpec(
             number=self.number,
-            files={"settings.json": self.settings()},
-            inputs=self.inputs(plan),
+            files={"settings.json": self.settings(known, pins)},
+            inputs=wire(inputs, pins),
+            hardware=known.hardware,
             boot_ns=first_boot_ns(plan) + (self.number - 1) * STAGGER_S * NS,
             bits=plan.bits,
             heap=128 * 1024 if plan.bits == 32 else None,
@@ -112,6 +124,12 @@ class CityNode:
             battery_mv=3900,
             seed=f"{plan.seed}/{self.station.id}",
         )
+
+
+def wired(board: KnownBoard, inputs: tuple[ChannelInput, ...]) -> Pins:
+    """(pulse pin, ok pin or None) per channel; a sensor that is blind at times has an output that says so."""
+    free = iter(board.hardware.free)
+    return [(next(free), None if seen.ok is None else next(free)) for seen in inputs]
 
 
 def first_boot_ns(plan: Plan) -> int:

@@ -15,15 +15,15 @@ from zaehlwerk_tools.simulator.firmware_tree import NodeTree, build_tree
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], NodeTree]:
-    """Builds a node tree around a program: the radio's interface is the firmware's own."""
+    """Builds a node tree around a program: boards and radio drivers are the firmware's own."""
     folder = tmp_path_factory.mktemp("trees")
     trees: dict[str, NodeTree] = {}
 
     def tree(program: str) -> NodeTree:
         if program not in trees:
             firmware = folder / f"firmware-{len(trees)}"
-            (firmware / "boards").mkdir(parents=True)
-            shutil.copytree(ROOT / "firmware" / "radio", firmware / "radio")
+            for room in ("boards", "radio"):
+                shutil.copytree(ROOT / "firmware" / room, firmware / room)
             (firmware / "main.py").write_text(program)
             trees[program] = build_tree(firmware, None, folder / "cache")
         return trees[program]

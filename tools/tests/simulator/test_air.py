@@ -10,6 +10,7 @@ import pytest
 from zaehlwerk_tools.simulator.air import Air
 from zaehlwerk_tools.simulator.air_frames import Gateway, Heard
 from zaehlwerk_tools.simulator.airtime import airtime_ns, symbol_ns
+from zaehlwerk_tools.simulator.chips.antenna import LoRa
 from zaehlwerk_tools.simulator.duty_cycle import DutyCycle
 from zaehlwerk_tools.simulator.propagation import Place, somewhere
 from zaehlwerk_tools.simulator.scheduler import NS, Scheduler
@@ -62,7 +63,8 @@ class Sky:
     def send(
         self, sender: int, start_ms: float, payload: bytes, frequency: int = F, sf: int = 7, power: int = 14
     ) -> int:
-        return self.air.transmit(sender, round(start_ms * 1e6), frequency, sf, 125_000, power, payload)
+        lora = LoRa(frequency, sf, 125_000, low_rate=sf > 10)
+        return self.air.transmit(sender, round(start_ms * 1e6), lora, power, payload)
 
     def run(self, seconds: float = 100) -> list[bytes]:
         asyncio.run(self.scheduler.run(round(seconds * NS)))

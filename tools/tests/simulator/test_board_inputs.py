@@ -123,8 +123,7 @@ def test_pcnt_has_the_bare_hardware_with_its_limit(city: City) -> None:
 def test_there_are_as_many_counters_as_the_chip_has(city: City) -> None:
     city.add(
         "import machine\nmachine.Counter(3, machine.Pin(4))\n"
-        "try:\n    machine.Counter(4, machine.Pin(4))\nexcept ValueError as e:\n    print(e)",
-        pcnt_units=4,
+        "try:\n    machine.Counter(4, machine.Pin(4))\nexcept ValueError as e:\n    print(e)"
     )
     assert city.run(10) == ["invalid id"]
 
@@ -198,14 +197,17 @@ def test_outputs_are_seen_outside_with_their_time(city: City) -> None:
         "led(0)\nprint(led.value())"
     )
     assert city.run(10) == ["0"]
-    assert board.outputs == [(START_NS + NS, 2, 1), (START_NS + 2 * NS, 2, 0)]
+    assert board.outputs == [(START_NS, 2, 0), (START_NS + NS, 2, 1), (START_NS + 2 * NS, 2, 0)]
 
 
 def test_analog_values_and_identity_come_from_the_spec(city: City) -> None:
     program = (
-        "import machine\nfrom boards import virtual\n"
-        "print(machine.ADC(machine.Pin(1)).read_uv(), virtual.battery_mv(), virtual.temperature(),"
-        " virtual.PCNT_UNITS, len(machine.unique_id()))"
+        "import machine\nfrom boards import heltec_v3 as board\n"
+        "print(machine.ADC(machine.Pin(2)).read_uv(), board.temperature(),"
+        " board.PCNT_UNITS, len(machine.unique_id()))\nprint(board.battery_mv())"
     )
-    city.add(program, analog_uv={1: 1_500_000}, battery_mv=3700, temperature_dc=-35, pcnt_units=4)
-    assert city.run(10) == ["1500000 3700 -35 4 8"]
+    city.add(program, analog_uv={2: 1_500_000}, battery_mv=3700, temperature_dc=-35)
+    values, battery = city.run(10)
+    assert values == "1500000 -40 4 8"
+    # Through a divider and an ADC.
+    assert int(battery) == pytest.approx(3700, abs=10)

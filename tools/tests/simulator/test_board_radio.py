@@ -17,7 +17,7 @@ from zaehlwerk_tools.simulator.scheduler import NS
 
 SEND = """
 import asyncio, time
-from boards.virtual import radio
+from boards.heltec_v3 import radio
 async def main():
     r = radio()
     r.start()
@@ -28,6 +28,9 @@ async def main():
     {then}
 asyncio.run(main())
 """
+
+PREPARATION_US = 20_000
+"""More than a driver takes to set a chip up for a transmission."""
 
 WINDOW = """
     r.prepare_receive({frequency}, 7, 125000, {symbols})
@@ -56,11 +59,11 @@ def test_a_transmission_ends_after_its_airtime(city: City, bits: int) -> None:
     city.add(SEND.format(then=""), bits=bits)
     took, prompt = city.run(60)[0].split()
     airtime = airtime_ns(5, 7, 125_000, crc=True)
-    assert airtime / 1000 <= int(took) <= airtime / 1000 + 40
+    assert airtime / 1000 <= int(took) <= airtime / 1000 + PREPARATION_US
     assert prompt == "True"
     ((at, payload, heard),) = city.uplinks
     assert payload == b"hello"
-    assert at == pytest.approx(START_NS + 5 * NS + airtime, abs=1_000_000)
+    assert START_NS + 5 * NS + airtime < at < START_NS + 5 * NS + airtime + 100_000_000
     assert (heard.gateway_id, heard.frequency, heard.sf, heard.channel) == (GATEWAY, 868_100_000, 7, 0)
 
 
@@ -122,10 +125,10 @@ def test_other_tasks_run_while_the_board_receives(make_city: Callable[..., City]
     assert [line.split()[0] for line in lines][:4] == ["tick"] * 4
 
 
-def test_a_board_hears_nothing_while_the_frame_collides_with_another_gateways(
+def test_a_board_hears_no_frame_that_collides_with_another_gateways(
     make_city: Callable[..., City],
 ) -> None:
-    """Two gateways answer on the same channel at once, equally strong: neither is heard; one stronger by 6 dB is."""
+    """Two gateways answer on the same channel at once, equally strong: noise comes out; one stronger by 6 dB is heard."""
     second = "1111111111111111"
 
     def both(power: int) -> Callable[[City, int, bytes, Heard], None]:
@@ -136,29 +139,30 @@ def test_a_board_hears_nothing_while_the_frame_collides_with_another_gateways(
 
         return on_uplink
 
-    for power, expected in ((14, "None"), (7, f"b'{GATEWAY}'")):
+    for power, heard in ((14, False), (7, True)):
         city = make_city(gateways=[Gateway(GATEWAY), Gateway(second, Place(0.0, 0.0))], on_uplink=both(power))
         city.add(SEND.format(then=WINDOW.format(frequency=868100000, symbols=12, wait=998).strip()))
-        assert city.run(60)[1].split()[0] == expected
+        assert (city.run(60)[1].split()[0] == f"b'{GATEWAY}'") == heard
 
 
 def test_a_payload_no_radio_can_send_is_refused_by_name(city: City) -> None:
     city.add(SEND.format(then="await r.transmit(868100000, 7, 125000, 14, b'x' * 256)"))
-    with pytest.raises(BoardError, match="RadioError: payload of 256 bytes"):
+    with pytest.raises(BoardError, match="RadioError: SX1262: payload of 256 bytes"):
         city.run(60)
 
 
 def test_what_a_radio_does_not_know_ends_the_run(city: City) -> None:
     city.add(SEND.format(then="await r.transmit(868100000, 6, 125000, 14, b'x')"))
-    with pytest.raises(BoardError, match="no LoRaWAN modulation: SF6"):
+    with pytest.raises(BoardError, match="RadioError: SX1262: SF6"):
         city.run(60)
 
 
 CHATTER = """
 import asyncio, machine, os, random, time
-from boards.virtual import radio
+from boards.heltec_v3 import radio
 async def main():
     r = radio()
+    r.start()
     c = machine.Counter(0, machine.Pin(4))
     n = 0
     while True:
@@ -209,11 +213,15 @@ def test_the_log_is_in_order_of_decision(make_city: Callable[..., City]) -> None
     assert ends == sorted(ends)
 
 
-def test_a_wrong_crystal_shifts_the_boards_time(city: City) -> None:
+def test_a_wrong_crystal_shifts_the_boards_time(make_city: Callable[..., City]) -> None:
     """100 ppm fast: what the board takes for 1000 s is 0.1 s less."""
-    city.add(SEND.format(then="").replace("sleep(5)", "sleep(1000)"), crystal_ppb=100_000)
-    city.run(2000)
-    assert city.uplinks[0][0] / NS - START_NS / NS == pytest.approx(999.9 + 0.031, abs=0.01)
+    sent = []
+    for ppb in (0, 100_000):
+        city = make_city()
+        city.add(SEND.format(then="").replace("sleep(5)", "sleep(1000)"), crystal_ppb=ppb)
+        city.run(2000)
+        sent.append(city.uplinks[0][0])
+    assert (sent[0] - sent[1]) / NS == pytest.approx(0.1, abs=0.001)
 
 
 def test_boards_compute_at_the_same_time(city: City) -> None:

@@ -35,7 +35,7 @@ def files(tree: NodeTree) -> set[str]:
 def test_a_tree_holds_what_the_node_needs(tmp_path: Path) -> None:
     """main.py as it is, everything else compiled, no tests; the virtual board beside the firmware's own."""
     tree = build_tree(make_firmware(tmp_path / "firmware"), None, tmp_path / "cache")
-    assert files(tree) == {"main.py", "app/thing.mpy", "boards/virtual.mpy", "esp32.mpy", "virtual_pcnt.mpy"}
+    assert files(tree) == {"main.py", "app/thing.mpy", "esp32.mpy", "virtual_bus.mpy", "virtual_pcnt.mpy"}
     assert (tree.node / "main.py").read_text() == "import app.thing\n"
 
 
@@ -65,11 +65,12 @@ def test_a_folder_without_main_is_no_firmware(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bits", [32, 64])
 def test_the_stub_takes_no_more_heap_than_is_granted_for_it(city: City, bits: int) -> None:
-    """What a program finds free is the heap it was given, to within 3 %."""
-    city.add("import gc\ngc.collect()\nprint(gc.mem_free(), gc.mem_alloc())", bits=bits, heap=128 * 1024)
+    """What a program finds free is the heap it was given, to within 4 %."""
+    loads = "import esp32, gc, machine\nmachine.SPI, machine.Counter, esp32.PCNT\n"
+    city.add(loads + "gc.collect()\nprint(gc.mem_free(), gc.mem_alloc())", bits=bits, heap=128 * 1024)
     free, allocated = map(int, city.run(10)[0].split())
     assert allocated <= STUB_HEAP[bits] + 1500
-    assert free >= 0.97 * 128 * 1024
+    assert free >= 0.96 * 128 * 1024
 
 
 def settings() -> dict[str, bytes]:
@@ -78,7 +79,7 @@ def settings() -> dict[str, bytes]:
         "dev_eui": "00112233445566ff",
         "join_eui": "0011223344556688",
         "app_key": "00" * 16,
-        "board": "virtual",
+        "board": "heltec_v3",
         "channels": channels,
     }
     return {"settings.json": json.dumps(document).encode()}

@@ -201,8 +201,8 @@ def test_counters_start_again_after_a_reset(city: City) -> None:
 
 def test_a_frame_that_the_power_cut_short_is_nobodys(city: City) -> None:
     city.add(
-        "import asyncio\nfrom boards.virtual import radio\nasync def main():\n    await asyncio.sleep(1)\n"
-        "    await radio().transmit(868100000, 12, 125000, 14, b'cut')\n    print('sent')\nasyncio.run(main())",
+        "import asyncio\nfrom boards.heltec_v3 import radio\nasync def main():\n    await asyncio.sleep(1)\n"
+        "    r = radio()\n    r.start()\n    await r.transmit(868100000, 12, 125000, 14, b'cut')\n    print('sent')\nasyncio.run(main())",
         power_cuts=(PowerCut(START_NS + 1_500_000_000, None),),
     )
     assert city.run(10) == []

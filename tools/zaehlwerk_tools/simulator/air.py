@@ -10,8 +10,9 @@ import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from zaehlwerk_tools.simulator.air_frames import Downlink, Frame, Gateway, Heard, Window
-from zaehlwerk_tools.simulator.airtime import airtime_ns, symbol_ns
+from zaehlwerk_tools.simulator.air_frames import Frame, Gateway, Heard, Receiver
+from zaehlwerk_tools.simulator.airtime import airtime_ns, needs_low_rate
+from zaehlwerk_tools.simulator.chips.antenna import Hears, LoRa, Reception
 from zaehlwerk_tools.simulator.duty_cycle import DutyCycle
 from zaehlwerk_tools.simulator.propagation import (
     REQUIRED_SNR_DB,
@@ -22,7 +23,7 @@ from zaehlwerk_tools.simulator.propagation import (
 )
 from zaehlwerk_tools.simulator.scheduler import Scheduler
 
-__all__ = ["Air", "Downlink", "Gateway", "Heard"]
+__all__ = ["Air", "Gateway", "Heard"]
 
 CAPTURE_DB = 6.0
 """A frame survives an equal one (frequency, SF) on top of it if it is stronger by this (SX1272/73 AN1200.22; Bor et al. 2016)."""
@@ -37,6 +38,9 @@ CHANNELS = (
     867_700_000,
     867_900_000,
 )
+
+LORAWAN_SYNC_WORD = 0x34
+"""Of public networks (RP002-1.0.4 section 2.4.2)."""
 
 _KEEP_NS = 20_000_000_000
 """How long a finished frame is remembered: longer than any frame lasts."""
@@ -81,7 +85,7 @@ class Air:
         self._path: dict[tuple[int, str], float] = {}
         self._up: list[Frame] = []
         self._down: list[Frame] = []
-        self._windows: list[Window] = []
+        self._receivers: list[Receiver] = []
         self._numbers: dict[int | str, int] = {}
         self.duty_cycle = DutyCycle()
         self.log: list[dict[str, object]] = []
@@ -91,13 +95,12 @@ class Air:
 
     # -- boards --------------------------------------------------------------------------------------------------
 
-    def transmit(
-        self, sender: int, start_ns: int, frequency: int, sf: int, bandwidth: int, power: int, payload: bytes
-    ) -> int:
+    def transmit(self, sender: int, start_ns: int, lora: LoRa, power: float, payload: bytes) -> int:
         """A board begins to send; the end, ns. Returns at once: the frame's fate is decided at its end."""
-        frame = self._frame(sender, start_ns, frequency, sf, bandwidth, power, payload, crc=True)
+        frame = self._frame(sender, start_ns, lora, power, payload)
         self._forget()
         self._up.append(frame)
+        self._announce(frame)
         self._scheduler.at(frame.end_ns, lambda: self._uplink_ends(frame), owner=sender)
         return frame.end_ns
 
@@ -108,52 +111,86 @@ class Air:
                 frame.aborted = True
                 frame.end_ns = at_ns
 
-    def listen(
-        self,
-        board: int,
-        open_ns: int,
-        frequency: int,
-        sf: int,
-        bandwidth: int,
-        symbols: int,
-        answer: Callable[[int, Downlink | None], None],
-    ) -> None:
-        """A board opens a receive window of `symbols`; `answer(end_ns, downlink or None)` comes when that is certain."""
-        close_ns = open_ns + symbols * symbol_ns(sf, bandwidth)
-        window = Window(board, open_ns, close_ns, frequency, sf, bandwidth, answer)
-        self._windows.append(window)
-        for frame in self._down:
-            if frame.end_ns > open_ns:
-                self._look_out(window, frame)
-        self._scheduler.at(close_ns, lambda: self._close(window), owner=board)
+    def listen(self, board: int, open_ns: int, lora: LoRa, hears: Hears) -> Receiver:
+        """A board's receiver is open from `open_ns` until `close`; `hears` is told what it gets, in the world's time."""
+        receiver = Receiver(board, open_ns, lora, hears)
+        self._receivers.append(receiver)
+        for frame in self._down + self._up:
+            self._look_out(receiver, frame)
+        return receiver
 
-    def _look_out(self, window: Window, frame: Frame) -> None:
-        # A downlink that this window could see: look when enough of its preamble has passed.
-        if window.tuned_to(frame):
-            look_ns = max(window.open_ns, frame.start_ns) + frame.detection_ns
-            if look_ns < window.close_ns:
-                self._scheduler.at(
-                    max(look_ns, self._scheduler.now_ns), lambda: self._look(window), owner=window.board
-                )
+    def close(self, receiver: Receiver) -> None:
+        """Nothing more is told to it. Harmless twice."""
+        if not receiver.closed:
+            receiver.closed = True
+            self._receivers.remove(receiver)
 
-    def _look(self, window: Window) -> None:
-        if window.locked:
+    def quiet_until(self, receiver: Receiver) -> int:
+        """Until then, ns, nothing can be told to `receiver`, whatever anybody sends from now on."""
+        now = self._scheduler.now_ns
+        if receiver.frame is not None:
+            header = receiver.frame.header_end_ns
+            return header if header > now else receiver.frame.end_ns
+        looks = [
+            look
+            for frame in self._down + self._up
+            if (look := self._look_ns(receiver, frame)) is not None and look > now
+        ]
+        return min([*looks, max(now, receiver.open_ns) + receiver.detection_ns])
+
+    def _look_ns(self, receiver: Receiver, frame: Frame) -> int | None:
+        # When enough of the frame's preamble has passed for this receiver; None: it cannot see it.
+        if not receiver.tuned_to(frame) or (frame.sender, frame.number) in receiver.done:
+            return None
+        look_ns = max(receiver.open_ns, frame.start_ns) + frame.detection_ns
+        return look_ns if look_ns <= frame.preamble_end_ns else None
+
+    def _announce(self, frame: Frame) -> None:
+        for receiver in list(self._receivers):
+            self._look_out(receiver, frame)
+
+    def _look_out(self, receiver: Receiver, frame: Frame) -> None:
+        look_ns = self._look_ns(receiver, frame)
+        if look_ns is not None and look_ns >= self._scheduler.now_ns:
+            self._scheduler.at(look_ns, lambda: self._look(receiver), owner=receiver.board)
+
+    def _look(self, receiver: Receiver) -> None:
+        while not receiver.closed and receiver.frame is None:
+            frame = self._preamble(receiver)
+            if frame is None:
+                return
+            receiver.done.add((frame.sender, frame.number))
+            if isinstance(frame.sender, str) and self._draw("down", receiver.board, self._downlink_loss):
+                continue
+            self._lock(receiver, frame)
+
+    def _lock(self, receiver: Receiver, frame: Frame) -> None:
+        receiver.frame = frame
+        now, board = self._scheduler.now_ns, receiver.board
+        self._scheduler.at(max(frame.header_end_ns, now), lambda: self._header(receiver, frame), owner=board)
+        self._scheduler.at(frame.end_ns, lambda: self._frame_heard(receiver, frame), owner=board)
+        receiver.hears.preamble(now)
+
+    def _header(self, receiver: Receiver, frame: Frame) -> None:
+        if not receiver.closed and receiver.frame is frame and not frame.aborted:
+            receiver.hears.header(self._scheduler.now_ns)
+
+    def _frame_heard(self, receiver: Receiver, frame: Frame) -> None:
+        if receiver.closed or receiver.frame is not frame:
             return
-        frame = self._preamble(window)
-        if frame is not None:
-            window.locked = True
-            self._windows.remove(window)
-            self._scheduler.at(frame.end_ns, lambda: self._window_received(window, frame), owner=window.board)
-
-    def _window_received(self, window: Window, frame: Frame) -> None:
-        window.answer(frame.end_ns, self._receive_downlink(window.board, frame))
-
-    def _close(self, window: Window) -> None:
-        self._look(window)
-        if not window.locked:
-            window.locked = True
-            self._windows.remove(window)
-            window.answer(window.close_ns, None)
+        now = self._scheduler.now_ns
+        receiver.frame = None
+        receiver.open_ns = now
+        if frame.aborted:
+            receiver.hears.lost(now)
+        else:
+            reception = self._receive(receiver, frame)
+            if reception.payload == frame.payload:
+                frame.heard_by.append(receiver.board)
+            receiver.hears.frame(now, reception)
+        if not receiver.closed:
+            for other in self._down + self._up:
+                self._look_out(receiver, other)
 
     # -- gateways ------------------------------------------------------------------------------------------------
 
@@ -164,16 +201,18 @@ class Air:
         gateway = self.gateways[gateway_id]
         if start_ns < self._scheduler.now_ns:
             return "TOO_LATE"
+        lora = LoRa(
+            frequency, sf, bandwidth, inverted=True, crc=False, low_rate=needs_low_rate(sf, bandwidth)
+        )
         end_ns = start_ns + airtime_ns(len(phy), sf, bandwidth, crc=False)
         if gateway.is_out(start_ns, end_ns):
             return "INTERNAL_ERROR"
         if any(f.sender == gateway_id and f.start_ns < end_ns and start_ns < f.end_ns for f in self._down):
             return "COLLISION_PACKET"
-        frame = self._frame(gateway_id, start_ns, frequency, sf, bandwidth, power, phy, crc=False)
+        frame = self._frame(gateway_id, start_ns, lora, power, phy)
         self._forget()
         self._down.append(frame)
-        for window in list(self._windows):
-            self._look_out(window, frame)
+        self._announce(frame)
         self.downlinks_sent += 1
         self._scheduler.at(end_ns, lambda: self._downlink_ends(frame))
         return None
@@ -192,21 +231,19 @@ class Air:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _frame(
-        self,
-        sender: int | str,
-        start_ns: int,
-        frequency: int,
-        sf: int,
-        bandwidth: int,
-        power: int,
-        payload: bytes,
-        *,
-        crc: bool,
-    ) -> Frame:
+    def _frame(self, sender: int | str, start_ns: int, lora: LoRa, power: float, payload: bytes) -> Frame:
         number = self._numbers[sender] = self._numbers.get(sender, -1) + 1
-        end_ns = start_ns + airtime_ns(len(payload), sf, bandwidth, crc=crc)
-        return Frame(number, sender, start_ns, end_ns, frequency, sf, bandwidth, power, bytes(payload))
+        duration_ns = airtime_ns(
+            len(payload),
+            lora.sf,
+            lora.bandwidth,
+            crc=lora.crc,
+            coding_rate=lora.coding_rate,
+            preamble=lora.preamble,
+            explicit=lora.explicit,
+            low_rate=lora.low_rate,
+        )
+        return Frame(number, sender, start_ns, start_ns + duration_ns, lora, power, bytes(payload))
 
     def _draw(self, direction: str, board: int, share: float) -> bool:
         key = f"{self._seed}/{direction}/{board}"
@@ -225,15 +262,20 @@ class Air:
         board = frame.sender
         assert isinstance(board, int)
         self.uplinks_sent += 1
-        self.duty_cycle.add(f"board {board}", frame.frequency, frame.end_ns, frame.end_ns - frame.start_ns)
+        self.duty_cycle.add(
+            f"board {board}", frame.lora.frequency, frame.end_ns, frame.end_ns - frame.start_ns
+        )
         vanished = self._draw("up", board, self._uplink_loss)
         heard: list[Heard] = []
         missed: dict[str, str] = {}
         silent = any(
             begin < frame.end_ns and frame.start_ns < end for begin, end in self._silences.get(board, ())
         )
-        if frame.aborted or vanished or silent:
-            lost = "aborted" if frame.aborted else "loss" if vanished else "silence"
+        foreign = not _is_lorawan_uplink(frame.lora)
+        if frame.aborted or vanished or silent or foreign:
+            lost = (
+                "aborted" if frame.aborted else "loss" if vanished else "silence" if silent else "not LoRaWAN"
+            )
         else:
             for gateway in self.gateways.values():
                 outcome = self._uplink_at(gateway, board, frame)
@@ -261,53 +303,58 @@ class Air:
         ):
             return "half duplex"
         rssi = frame.power - self._loss_db(board, gateway)
-        snr = snr_db(rssi, frame.bandwidth)
-        if snr < REQUIRED_SNR_DB[frame.sf]:
+        lora = frame.lora
+        snr = snr_db(rssi, lora.bandwidth)
+        if snr < REQUIRED_SNR_DB[lora.sf]:
             return "weak"
         for other in self._up:
             if frame.meets(other):
                 assert isinstance(other.sender, int)
                 if rssi < other.power - self._loss_db(other.sender, gateway) + CAPTURE_DB:
                     return "collision"
-        channel = CHANNELS.index(frame.frequency) if frame.frequency in CHANNELS else 0
-        return Heard(
-            gateway.id, frame.frequency, frame.sf, frame.bandwidth, round(rssi), round(snr, 1), channel
-        )
+        # A chip's synthesizer meets a channel to within its steps; the gateway knows its channels.
+        channel = next((n for n, nominal in enumerate(CHANNELS) if lora.is_at(nominal)), None)
+        frequency = lora.frequency if channel is None else CHANNELS[channel]
+        return Heard(gateway.id, frequency, lora.sf, lora.bandwidth, round(rssi), round(snr, 1), channel or 0)
 
-    def _preamble(self, window: Window) -> Frame | None:
-        """The downlink whose preamble the window has seen by now, the strongest of several."""
-        until_ns = min(window.close_ns, self._scheduler.now_ns)
+    def _preamble(self, receiver: Receiver) -> Frame | None:
+        """The frame whose preamble the receiver has seen by now, the strongest of several."""
+        now = self._scheduler.now_ns
         seen = [
             frame
-            for frame in self._down
-            if window.tuned_to(frame)
-            and min(until_ns, frame.preamble_end_ns) - max(window.open_ns, frame.start_ns)
-            >= frame.detection_ns
-            and snr_db(self._downlink_rssi(window.board, frame), frame.bandwidth) >= REQUIRED_SNR_DB[frame.sf]
+            for frame in self._down + self._up
+            if (look := self._look_ns(receiver, frame)) is not None
+            and look <= now <= frame.preamble_end_ns
+            and self._snr(receiver.board, frame) >= REQUIRED_SNR_DB[frame.lora.sf]
         ]
         return max(
-            seen,
-            key=lambda frame: (self._downlink_rssi(window.board, frame), str(frame.sender)),
-            default=None,
+            seen, key=lambda frame: (self._rssi(receiver.board, frame), str(frame.sender)), default=None
         )
 
-    def _downlink_rssi(self, board: int, frame: Frame) -> float:
-        assert isinstance(frame.sender, str)
-        return frame.power - self._loss_db(board, self.gateways[frame.sender])
+    def _rssi(self, board: int, frame: Frame) -> float:
+        if isinstance(frame.sender, str):
+            return frame.power - self._loss_db(board, self.gateways[frame.sender])
+        return frame.power - path_loss_db(self.place(board), self.place(frame.sender))
 
-    def _receive_downlink(self, board: int, frame: Frame) -> Downlink | None:
-        rssi = self._downlink_rssi(board, frame)
-        for other in self._down:
-            if frame.meets(other) and rssi < self._downlink_rssi(board, other) + CAPTURE_DB:
-                return None
-        if self._draw("down", board, self._downlink_loss):
-            return None
-        frame.heard_by.append(board)
-        return Downlink(frame.payload, round(rssi), round(snr_db(rssi, frame.bandwidth)), frame.end_ns)
+    def _snr(self, board: int, frame: Frame) -> float:
+        return snr_db(self._rssi(board, frame), frame.lora.bandwidth)
+
+    def _receive(self, receiver: Receiver, frame: Frame) -> Reception:
+        board, lora = receiver.board, frame.lora
+        rssi = self._rssi(board, frame)
+        # Whoever disagrees on the low data rate optimisation gets the header and garbles the rest.
+        whole = receiver.lora.low_rate == lora.low_rate and all(
+            rssi >= self._rssi(board, other) + CAPTURE_DB
+            for other in self._down + self._up
+            if other.lora.inverted == lora.inverted and other.sender != board and frame.meets(other)
+        )
+        payload = frame.payload if whole else bytes(byte ^ 0xFF for byte in frame.payload)
+        snr = round(snr_db(rssi, lora.bandwidth))
+        return Reception(payload, round(rssi), snr, lora.crc, whole or not lora.crc, lora.coding_rate)
 
     def _downlink_ends(self, frame: Frame) -> None:
         self.duty_cycle.add(
-            f"gateway {frame.sender}", frame.frequency, frame.end_ns, frame.end_ns - frame.start_ns
+            f"gateway {frame.sender}", frame.lora.frequency, frame.end_ns, frame.end_ns - frame.start_ns
         )
         entry = self._entry("down", frame)
         entry["heard_by"] = frame.heard_by  # a window that is longer than the frame is decided later
@@ -320,9 +367,9 @@ class Air:
             "number": frame.number,
             "start_ns": frame.start_ns,
             "end_ns": frame.end_ns,
-            "frequency": frame.frequency,
-            "sf": frame.sf,
-            "bandwidth": frame.bandwidth,
+            "frequency": frame.lora.frequency,
+            "sf": frame.lora.sf,
+            "bandwidth": frame.lora.bandwidth,
             "power": frame.power,
             "payload": frame.payload.hex(),
         }
@@ -333,3 +380,8 @@ class Air:
             self._up = [frame for frame in self._up if frame.end_ns > since]
         if len(self._down) > 64:
             self._down = [frame for frame in self._down if frame.end_ns > since]
+
+
+def _is_lorawan_uplink(lora: LoRa) -> bool:
+    """Whether a LoRaWAN gateway would hear it (RP002-1.0.4 section 2.4.2)."""
+    return lora.sync_word == LORAWAN_SYNC_WORD and lora.explicit and lora.crc and not lora.inverted

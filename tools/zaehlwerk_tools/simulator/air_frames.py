@@ -1,11 +1,12 @@
-"""What is on the air: gateways, frames in flight, how they are heard, open receive windows."""
+"""What is on the air: gateways, frames in flight, how they are heard, open receivers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from zaehlwerk_tools.simulator.airtime import PREAMBLE_SYMBOLS, symbol_ns
+from zaehlwerk_tools.simulator.airtime import symbol_ns
+from zaehlwerk_tools.simulator.chips.antenna import Hears, LoRa
 from zaehlwerk_tools.simulator.propagation import Place
 
 DETECTION_SYMBOLS = 5
@@ -39,31 +40,24 @@ class Heard:
     channel: int
 
 
-@dataclass(frozen=True, slots=True)
-class Downlink:
-    """A frame as a board hears it; `end_ns` is the end of its last symbol."""
-
-    payload: bytes
-    rssi: int
-    snr: int
-    end_ns: int
-
-
 @dataclass(slots=True, eq=False)
 class Frame:
-    """A transmission: `sender` is a board's number or a gateway's EUI; Hz, dBm."""
+    """A transmission: `sender` is a board's number or a gateway's EUI; power in dBm."""
 
     number: int
     sender: int | str
     start_ns: int
     end_ns: int
-    frequency: int
-    sf: int
-    bandwidth: int
-    power: int
+    lora: LoRa
+    power: float
     payload: bytes
     aborted: bool = False
     heard_by: list[int] = field(default_factory=list)
+
+    @property
+    def symbol_ns(self) -> int:
+        """Duration of a symbol."""
+        return symbol_ns(self.lora.sf, self.lora.bandwidth)
 
     @property
     def vulnerable_ns(self) -> int:
@@ -72,38 +66,54 @@ class Frame:
 
     @property
     def preamble_end_ns(self) -> int:
-        """End of the eighth symbol."""
-        return self.start_ns + PREAMBLE_SYMBOLS * symbol_ns(self.sf, self.bandwidth)
+        """End of the last symbol of the preamble as programmed."""
+        return self.start_ns + self.lora.preamble * self.symbol_ns
+
+    @property
+    def header_end_ns(self) -> int:
+        """After 4.25 symbols of sync word and start of frame, and the 8 that hold the header."""
+        return self.preamble_end_ns + self.symbol_ns * 49 // 4
 
     @property
     def detection_ns(self) -> int:
         """How long a receiver must see the preamble."""
-        return DETECTION_SYMBOLS * symbol_ns(self.sf, self.bandwidth)
+        return DETECTION_SYMBOLS * self.symbol_ns
 
     def meets(self, other: Frame) -> bool:
         """Same spreading factor, overlapping channel, overlapping in time where it hurts this one."""
+        mine, its = self.lora, other.lora
         return (
             other is not self
-            and other.sf == self.sf
-            and abs(other.frequency - self.frequency) * 2 < self.bandwidth + other.bandwidth
+            and its.sf == mine.sf
+            and abs(its.frequency - mine.frequency) * 2 < mine.bandwidth + its.bandwidth
             and other.start_ns < self.end_ns
             and other.end_ns > self.vulnerable_ns
         )
 
 
 @dataclass(slots=True, eq=False)
-class Window:
-    """A board's receive window, open until it has locked onto a preamble or closed."""
+class Receiver:
+    """A board's open receiver: `frame` is what it has locked onto, `done` are those that it is through with."""
 
     board: int
     open_ns: int
-    close_ns: int
-    frequency: int
-    sf: int
-    bandwidth: int
-    answer: Callable[[int, Downlink | None], None]
-    locked: bool = False
+    lora: LoRa
+    hears: Hears
+    frame: Frame | None = None
+    done: set[tuple[int | str, int]] = field(default_factory=set)  # sender and number of frames
+    closed: bool = False
+
+    @property
+    def detection_ns(self) -> int:
+        """How long it must see a preamble."""
+        return DETECTION_SYMBOLS * symbol_ns(self.lora.sf, self.lora.bandwidth)
 
     def tuned_to(self, frame: Frame) -> bool:
-        """Same channel and modulation."""
-        return (frame.frequency, frame.sf, frame.bandwidth) == (self.frequency, self.sf, self.bandwidth)
+        """Same channel, modulation, network and direction of the chirps."""
+        mine, its = self.lora, frame.lora
+        return (
+            frame.sender != self.board
+            and mine.is_at(its.frequency)
+            and (its.sf, its.bandwidth) == (mine.sf, mine.bandwidth)
+            and (its.sync_word, its.inverted, its.explicit) == (mine.sync_word, mine.inverted, mine.explicit)
+        )

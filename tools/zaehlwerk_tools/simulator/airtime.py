@@ -8,7 +8,6 @@ from __future__ import annotations
 PREAMBLE_SYMBOLS = 8
 """LoRaWAN, EU868 (RP002-1.0.4 section 2.4)."""
 
-_CODING_RATE = 1  # 4/5
 _LOW_DATA_RATE_NS = 16_000_000  # symbols longer than 16 ms are sent with low data rate optimisation
 _SYNC_QUARTERS = 17  # 4.25 symbols of sync word and start of frame
 
@@ -20,11 +19,30 @@ def symbol_ns(sf: int, bandwidth: int) -> int:
     return (1 << sf) * 1_000_000_000 // bandwidth
 
 
-def airtime_ns(size: int, sf: int, bandwidth: int, *, crc: bool) -> int:
-    """Duration of a frame of `size` bytes with explicit header; LoRaWAN sends a CRC on uplinks only."""
+def needs_low_rate(sf: int, bandwidth: int) -> bool:
+    """Whether LoRaWAN sends such frames with low data rate optimisation."""
+    return symbol_ns(sf, bandwidth) > _LOW_DATA_RATE_NS
+
+
+def airtime_ns(
+    size: int,
+    sf: int,
+    bandwidth: int,
+    *,
+    crc: bool,
+    coding_rate: int = 1,
+    preamble: int = PREAMBLE_SYMBOLS,
+    explicit: bool = True,
+    low_rate: bool | None = None,
+) -> int:
+    """Duration of a frame of `size` bytes; LoRaWAN sends a CRC on uplinks only and everything else as the defaults are.
+
+    coding_rate n means 4/(4+n); low_rate None: as the length of the symbol asks for.
+    """
     symbol = symbol_ns(sf, bandwidth)
-    low_data_rate = 1 if symbol > _LOW_DATA_RATE_NS else 0
-    bits = 8 * size - 4 * sf + 28 + (16 if crc else 0)
-    blocks = max(0, -(-bits // (4 * (sf - 2 * low_data_rate))))
-    symbols = 8 + blocks * (_CODING_RATE + 4)
-    return (4 * (PREAMBLE_SYMBOLS + symbols) + _SYNC_QUARTERS) * (symbol // 4)
+    if low_rate is None:
+        low_rate = needs_low_rate(sf, bandwidth)
+    bits = 8 * size - 4 * sf + 28 + (16 if crc else 0) - (0 if explicit else 20)
+    blocks = max(0, -(-bits // (4 * (sf - (2 if low_rate else 0)))))
+    symbols = 8 + blocks * (coding_rate + 4)
+    return (4 * (preamble + symbols) + _SYNC_QUARTERS) * (symbol // 4)

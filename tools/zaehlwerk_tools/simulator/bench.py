@@ -20,8 +20,6 @@ from zaehlwerk_tools.simulator.firmware_tree import build_tree
 from zaehlwerk_tools.simulator.inputs import PulseInputs
 from zaehlwerk_tools.simulator.scheduler import NS, Scheduler
 
-_RADIO = "class Packet:\n    pass\nclass Radio:\n    pass\nclass RadioError(Exception):\n    pass\n"
-
 _IDLE = """
 import asyncio
 async def task():
@@ -53,7 +51,6 @@ async def _run(
     firmware = folder / "firmware"
     firmware.mkdir(parents=True)
     (firmware / "main.py").write_text(program)
-    (firmware / "radio.py").write_text(_RADIO)
     tree = build_tree(firmware, None, folder / "cache")
     scheduler = Scheduler(_START_NS)
     air = Air(

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zaehlwerk_tools.simulator import board_wire as wire
 from zaehlwerk_tools.simulator.air import Air
-from zaehlwerk_tools.simulator.air_frames import Downlink
 from zaehlwerk_tools.simulator.board_process import BoardProcess, log_tail
+from zaehlwerk_tools.simulator.board_radio import BoardRadio
 from zaehlwerk_tools.simulator.board_spec import (
     BOOT_NS,
     RTC_MEMORY,
@@ -32,7 +32,7 @@ from zaehlwerk_tools.simulator.firmware_tree import NodeTree
 from zaehlwerk_tools.simulator.flash_image import write_files
 from zaehlwerk_tools.simulator.local_clock import LocalClock
 from zaehlwerk_tools.simulator.nvs import Nvs
-from zaehlwerk_tools.simulator.scheduler import FOREVER, NS, Scheduler
+from zaehlwerk_tools.simulator.scheduler import FOREVER, NS, Handle, Scheduler
 
 __all__ = ["Board", "BoardError", "BoardSpec", "FlashCut", "PowerCut", "Reset", "ResetCause"]
 
@@ -64,7 +64,10 @@ class Board:
         self.ended = False
         self.messages = 0
         self._scheduler = scheduler
-        self._air = air
+        self.radio = BoardRadio(spec.hardware, air, spec.number, spec.battery_mv)
+        self._outputs: dict[int, int] = {}
+        self._spi_fits = False
+        self._down_ns = 0
         self._tree = tree
         self._micropython = micropython
         self._nvs: Nvs | None = None
@@ -77,13 +80,18 @@ class Board:
         self._rtc: tuple[int, int] | None = None  # (ns, µs since 2000) at which the clock was set
         self._peak_kib = 0
         self._cpu_s = 0.0
-        self._handlers: dict[int, Callable[[Message], None]] = {
+        self._handlers: dict[int, Callable[[Message], object]] = {
             Op.NOTICE: lambda message: None,
             Op.BEGGING: lambda message: None,
             Op.COUNT: self._count,
             Op.LEVEL: self._level,
-            Op.TRANSMIT: self._transmit,
-            Op.LISTEN: self._listen,
+            Op.LINE: self._line,
+            Op.LINE_LOW: self._line_low,
+            Op.SPI_SETUP: self._spi_setup,
+            Op.SPI: self._spi,
+            Op.SPI_READ: self._spi_read,
+            Op.SETTLE: self._settle,
+            Op.I2C: self._i2c,
             Op.RESET: self._reset,
             Op.POWER_OFF: self._power_off,
             Op.ENDED: self._program_ended,
@@ -140,9 +148,14 @@ class Board:
         spec = self.spec
         assert self._nvs is not None
         self._nvs.power_up()
+        self._outputs.clear()
         if cause is ResetCause.POWER_ON:
             self._memory.clear()
             self._rtc = None
+            # The program begins when the chips have had their supply for as long as the ESP32 takes to boot.
+            self.radio.power_up(max(at_ns - BOOT_NS, self._down_ns))
+        else:
+            self.radio.released(at_ns)
         self._clock = LocalClock(at_ns, spec.crystal_ppb)
         self._buffer.clear()
         while self._cuts and self._cuts[0].at_ns <= at_ns:
@@ -159,8 +172,14 @@ class Board:
             int.from_bytes(digest[:4], "little") & 0x3FFFFFFF,
             *self._time_of_day(at_ns),
             cause,
-            spec.pcnt_units,
+            spec.hardware.pcnt_units,
             hashlib.sha256(f"{spec.seed}/uid/{spec.number}".encode()).digest()[:8],
+            _pins(self.radio.line_pins),
+            _pins(self.radio.output_pins),
+            0 if self.radio.chip.listening else NEVER_MS,
+            spec.lateness.code_ms,
+            spec.lateness.irq_ms,
+            spec.lateness.always | spec.strict << 1 | spec.probe << 2,
         )
         command = [str(self._micropython.with_name("micropython32" if spec.bits == 32 else "micropython"))]
         if spec.heap is not None:
@@ -203,7 +222,9 @@ class Board:
         self._scheduler.fail(error)
 
     def _down(self, at_ns: int, cause: str, boot_ns: int | None) -> None:
-        self._air.abort(self.spec.number, at_ns)
+        if cause == "power":
+            self._down_ns = at_ns
+            self.radio.power_down(at_ns)
         self._kill()
         self.resets.append(Reset(at_ns, cause, boot_ns))
 
@@ -250,35 +271,74 @@ class Board:
             pin, ms, us = message.payload[0], message.ms, message.us
         else:
             pin, ms, us = wire.LEVEL_AT.unpack(message.payload)
-        level, following = self.spec.inputs.level_and_next(pin, self._clock.world_ns(ms, us))
+        battery = self.spec.hardware.battery
+        if battery is not None and battery.enable is not None and pin == battery.enable[0]:
+            level, following = 1 - battery.enable[1], None  # a pull resistor holds the divider off
+        else:
+            level, following = self.spec.inputs.level_and_next(pin, self._clock.world_ns(ms, us))
         self._answer(wire.LEVEL.pack(level, *self._moment(following)))
 
-    def _transmit(self, message: Message) -> None:
-        frequency, sf, bandwidth, power = wire.TRANSMIT.unpack_from(message.payload)
-        start_ns = self._clock.world_ns(message.ms, message.us)
-        payload = message.payload[wire.TRANSMIT.size :]
-        end_ns = self._air.transmit(self.spec.number, start_ns, frequency, sf, bandwidth, power, payload)
-        self._answer(wire.MOMENT.pack(*self._moment(end_ns)))
+    def _now(self, message: Message) -> int:
+        return self._clock.world_ns(message.ms, message.us)
 
-    def _listen(self, message: Message) -> None:
-        frequency, sf, bandwidth, symbols = wire.LISTEN.unpack(message.payload)
-        open_ns = self._clock.world_ns(message.ms, message.us)
-        process = self._process
+    def _line(self, message: Message) -> None:
+        now = self._line_low(message)
+        self._answer(wire.LINES.pack(self.radio.levels(now), *self._moment(self.radio.known_ns())))
 
-        def answer(end_ns: int, downlink: Downlink | None) -> None:
-            if self._process is not process:
-                return
-            self._set_bound(self._scheduler.now_ns)
-            if downlink is None:
-                self._answer(wire.HEARD.pack(0, *self._moment(end_ns), 0, 0))
-            else:
-                end = self._moment(downlink.end_ns)
-                self._answer(
-                    wire.HEARD.pack(len(downlink.payload), *end, downlink.rssi, downlink.snr)
-                    + downlink.payload
-                )
+    def _line_low(self, message: Message) -> int:
+        pin, level = message.payload
+        now = self._now(message)
+        self.radio.output(now, pin, level)
+        return now
 
-        self._air.listen(self.spec.number, open_ns, frequency, sf, bandwidth, symbols, answer)
+    def _spi_setup(self, message: Message) -> None:
+        radio = self.spec.hardware.radio
+        self._spi_fits = tuple(message.payload) == (radio.sck, radio.mosi, radio.miso, 0)
+
+    def _spi(self, message: Message) -> bytes:
+        end_ns = self._clock.world_ns(*wire.MOMENT.unpack_from(message.payload))
+        out = message.payload[wire.MOMENT.size :]
+        return self.radio.transfer(self._now(message), out, end_ns) if self._spi_fits else bytes(len(out))
+
+    def _spi_read(self, message: Message) -> None:
+        self._answer(self._spi(message))
+
+    def _i2c(self, message: Message) -> None:
+        sda, scl, address, count = message.payload[:4]
+        chip = self.spec.hardware.power_chip
+        now = self._now(message)
+        if chip is None or (sda, scl, address) != (chip.sda, chip.scl, chip.address):
+            self._answer(bytes(1 + count))
+        else:
+            self._answer(b"\1" + self.radio.i2c(now, message.payload[4:], count))
+
+    def _settle(self, message: Message) -> None:
+        now = self._now(message)
+        until_ns = max(now, self._clock.world_ns(*wire.MOMENT.unpack(message.payload)))
+        process, radio = self._process, self.radio
+        waiting: list[Handle] = []
+
+        def answer(at_ns: int) -> None:
+            at = self._moment(max(at_ns, now))
+            levels = radio.levels(max(at_ns, now))
+            self._answer(wire.SETTLED.pack(levels, *at, *self._moment(radio.known_ns())))
+
+        def reached(at_ns: int) -> None:
+            # The world has come here, or what was heard has changed a line.
+            radio.chip.on_world_change = lambda at_ns: None
+            for handle in waiting:
+                handle.cancel()
+            if self._process is process:
+                self._set_bound(self._scheduler.now_ns)
+                answer(at_ns)
+
+        if not radio.chip.listening:
+            answer(min(until_ns, max(now, radio.known_ns() or until_ns)))
+            return
+        target_ns = min(until_ns, max(now, radio.chip.next_change()))
+        target_ns = max(target_ns, self._scheduler.now_ns)
+        waiting.append(self._scheduler.at(target_ns, lambda: reached(target_ns), owner=self.spec.number))
+        radio.chip.on_world_change = reached
         self._set_bound(FOREVER)
 
     def _reset(self, message: Message) -> None:
@@ -364,13 +424,23 @@ class Board:
     def _analog(self, message: Message) -> None:
         kind, number = message.payload
         spec = self.spec
-        value = (
-            spec.analog_uv.get(number, 0),
-            -1 if spec.battery_mv is None else spec.battery_mv,
-            spec.temperature_dc,
-        )[kind]
-        self._answer(wire.ANALOG.pack(value))
+        self._answer(wire.ANALOG.pack(spec.temperature_dc if kind else self._voltage_uv(number)))
+
+    def _voltage_uv(self, pin: int) -> int:
+        # The battery behind its divider, if the pin measures it and the program has switched the divider on.
+        battery, millivolts = self.spec.hardware.battery, self.spec.battery_mv
+        if battery is None or battery.pin != pin or millivolts is None:
+            return self.spec.analog_uv.get(pin, 0)
+        if battery.enable is not None and self._outputs.get(battery.enable[0]) != battery.enable[1]:
+            return 0
+        return millivolts * 1000 * battery.num // battery.den
 
     def _output(self, message: Message) -> None:
         pin, level = message.payload
+        self._outputs[pin] = level
         self.outputs.append((self._clock.world_ns(message.ms, message.us), pin, level))
+
+
+def _pins(pins: Sequence[int]) -> bytes:
+    # Six places in the boot record; 255 is no pin.
+    return bytes(pins).ljust(6, b"\xff")

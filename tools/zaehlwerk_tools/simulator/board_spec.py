@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from zaehlwerk_tools.simulator.hardware import Hardware
+from zaehlwerk_tools.simulator.hardware_sx1262 import HELTEC_V3
 from zaehlwerk_tools.simulator.inputs import PulseInputs
 from zaehlwerk_tools.simulator.scheduler import NS
 
@@ -14,7 +16,7 @@ BOOT_NS = 300_000_000
 
 RTC_MEMORY = 2048
 
-STUB_HEAP = {32: 20_200, 64: 36_800}
+STUB_HEAP = {32: 31_800, 64: 53_900}
 """Bytes of heap that the stand-ins for the ESP32's modules take, which cost a real one (almost) nothing; measured."""
 
 
@@ -51,12 +53,27 @@ class FlashCut:
 
 
 @dataclass(frozen=True, slots=True)
+class Lateness:
+    """How late a board's code may run, milliseconds: `code_ms` after a sleep (garbage collection, a slow interpreter),
+    `irq_ms` an interrupt handler after its edge (a flash write). Drawn anew each time; `always`: as late as it may."""
+
+    code_ms: int = 0
+    irq_ms: int = 0
+    always: bool = False
+
+
+PUNCTUAL = Lateness()
+
+
+@dataclass(frozen=True, slots=True)
 class BoardSpec:
     """What makes one board. `number` > 0 is its name in the simulator; `files` are put on a new flash image.
 
     `ticks_ms`, `ticks_us`: what the ticks are at boot. `head_start_ns`: how far it may run ahead of the scheduler
     (None: as far as it can). `heap`: bytes for the node's own program, the stub's share comes on top (None: MicroPython's
-    default, 1 or 2 MB). `analog_uv`: pin to µV. `may_end`: main.py may return (a node's never does).
+    default, 1 or 2 MB). `hardware`: chips and pins. `analog_uv`: pin to µV. `may_end`: main.py may return (a node's never does).
+    `strict`: an interrupt handler that allocates ends the program with a MemoryError. `probe`: every new peak of live heap
+    is written to the board's log, with MicroPython's own account of its blocks.
     """
 
     number: int
@@ -71,12 +88,15 @@ class BoardSpec:
     head_start_ns: int | None = 3600 * NS
     power_cuts: tuple[PowerCut, ...] = ()
     flash_cuts: tuple[FlashCut, ...] = ()
-    pcnt_units: int = 8
+    hardware: Hardware = HELTEC_V3
+    lateness: Lateness = PUNCTUAL
     battery_mv: int | None = None
     temperature_dc: int = 215
     analog_uv: Mapping[int, int] = field(default_factory=dict)
     may_end: bool = False
     seed: int | str = 0
+    strict: bool = False
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,13 @@ from enum import IntEnum
 from typing import NamedTuple
 
 HEADER = struct.Struct("<BHIH")
-BOOT = struct.Struct("<IIIHIIIIIBB8s")
+BOOT = struct.Struct("<IIIHIIIIIBB8s6s6sIHHB")
 MOMENT = struct.Struct("<IH")
 COUNT = struct.Struct("<IIH")
 LEVEL = struct.Struct("<BIH")
 LEVEL_AT = struct.Struct("<BIH")
-TRANSMIT = struct.Struct("<IBIb")
-LISTEN = struct.Struct("<IBIH")
-HEARD = struct.Struct("<BIHhb")
+LINES = struct.Struct("<BIH")
+SETTLED = struct.Struct("<BIHIH")
 RESET = struct.Struct("<BI")
 CLOCK = struct.Struct("<II")
 ANALOG = struct.Struct("<i")
@@ -35,8 +34,17 @@ class Op(IntEnum):
     NOTICE = ord("N")  # nothing of mine happens before now any more
     COUNT = ord("C")  # pin, edge -> COUNT
     LEVEL = ord("L")  # pin [, moment] -> LEVEL
-    TRANSMIT = ord("T")  # TRANSMIT, payload -> MOMENT of the end
-    LISTEN = ord("R")  # LISTEN -> HEARD (its first byte is the length of the payload, 0: nothing), payload
+    LINE = ord(
+        "Q"
+    )  # pin, level that the board drives at the radio -> LINES: levels, MOMENT up to which they are known
+    LINE_LOW = ord("q")  # the same for level 0, without an answer
+    SPI_SETUP = ord("H")  # sck, mosi, miso, mode
+    SPI = ord("I")  # MOMENT of the end, bytes out; none in
+    SPI_READ = ord("i")  # MOMENT of the end, bytes out -> as many bytes in
+    SETTLE = ord(
+        "W"
+    )  # MOMENT -> SETTLED: levels of the radio's lines, when (then at the latest), known up to when
+    I2C = ord("Y")  # sda, scl, address, bytes to read, bytes out -> found u8, bytes in
     RESET = ord("X")  # RESET; the end
     POWER_OFF = ord("P")  # the end
     ENDED = ord("E")  # 0 main.py returned, 1 it crashed; the end

@@ -70,10 +70,10 @@ def _sources(firmware: Path, protocol: Path | None) -> Iterator[tuple[str, Path]
         for source in _python_files(protocol):
             yield f"node/{protocol.name}/{source.relative_to(protocol).as_posix()}", source
     stub = BOARD_FILES / "stub"
-    yield "node/boards/virtual.py", BOARD_FILES / "boards" / "virtual.py"
-    # These two are loaded when the firmware asks for them, from where it finds its own modules.
+    # These are loaded when the firmware asks for them, from where it finds its own modules.
     yield "node/esp32.py", stub / "virtual_esp32.py"
     yield "node/virtual_pcnt.py", stub / "virtual_pcnt.py"
+    yield "node/virtual_bus.py", stub / "virtual_bus.py"
     for source in sorted(stub.glob("*.py")):
         yield f"stub/{source.name}", source
 

@@ -9,7 +9,7 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True)
 class LoRa:
     """How a LoRa frame is sent or listened for. Two of them hear each other only if everything that is on the air
-    before the payload fits: frequency, sf, bandwidth, sync word, inversion.
+    before the payload fits: frequency (see `is_at`), sf, bandwidth, sync word, inversion.
 
     frequency and bandwidth in Hz; coding_rate n means 4/(4+n); preamble in symbols as programmed; sync_word as one byte
     (LoRaWAN 0x34, private 0x12); inverted: the chirps run the other way round, as on LoRaWAN downlinks; explicit: with a
@@ -28,6 +28,11 @@ class LoRa:
     crc: bool = True
     low_rate: bool = False
     length: int = 0
+
+    def is_at(self, frequency: int) -> bool:
+        """Whether a receiver copes with the difference to `frequency`, Hz: a quarter of the bandwidth either way
+        (SX1276 datasheet rev. 7, section 4.1.1.4)."""
+        return 4 * abs(self.frequency - frequency) <= self.bandwidth
 
 
 @dataclass(frozen=True, slots=True)

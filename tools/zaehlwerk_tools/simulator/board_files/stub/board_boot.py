@@ -8,7 +8,7 @@ import sys
 
 import board_link as link
 
-link.connect(int(sys.argv[1]), int(sys.argv[2]), 44)
+link.connect(int(sys.argv[1]), int(sys.argv[2]), 65)
 flash_path, tree = sys.argv[3], sys.argv[4]
 (
     link.ms_offset,
@@ -24,6 +24,11 @@ flash_path, tree = sys.argv[3], sys.argv[4]
     link.pcnt_units,
 ) = struct.unpack_from("<IIIHIIIIIBB", link.reply)
 uid = bytes(link.reply[36:44])
+link.line_pins = bytes(link.reply[44:50])
+link.radio_pins = bytes(link.reply[50:56])
+lines_ms, link.code_late_ms, link.irq_late_ms, flags = struct.unpack_from("<IHHB", link.reply, 56)
+link.always_late = flags & 1
+link.strict = flags & 2
 
 import os
 import random
@@ -62,7 +67,9 @@ vfs.mount(posix, "/lib")
 os.chdir("/")
 sys.path[:] = ["", ".frozen", "/lib"]
 sys.argv[:] = []
-link.start_alarms(cut_ms, cut_us, lease_ms)
+if flags & 4:
+    link.start_probing()
+link.start_alarms(cut_ms, cut_us, lease_ms, lines_ms, seed)
 for name in (
     "virtual_flash",
     "virtual_os",

@@ -10,11 +10,14 @@ from the question (a read waits until it is complete); what varies comes after i
 
 import struct
 
+import micropython
 from micropython import const
 
 NEVER = const(0x3FFFFFFF)  # ms: as far away as a small integer of 32 bit reaches
 _MASK = const(0x3FFFFFFF)  # ticks wrap at 2^30, as on the ESP32
 _READ_US = const(10)  # what reading the clock costs: about a turn of a Python loop on the ESP32
+_PROBE_MS = const(60000)
+_DRIVE_US = const(5)  # what Pin.value(x) costs
 _HEADER = const(9)
 _FIRST_NOTICE_MS = const(1000)
 _LAST_NOTICE_MS = const(60000)
@@ -26,12 +29,26 @@ us_offset = 0
 stop_ms = NEVER  # the earliest alarm
 woken = False  # an interrupt handler ran
 _firing = False
+_goal_ms = 0  # where the clock is going
+_goal_us = 0
 _alarms = []
+
+line_pins = b""  # GPIOs that the radio drives, in the order of the bits of `levels`
+radio_pins = b""  # GPIOs that the radio listens to
+levels = 0
+line_handlers = {}  # bit -> (pin, trigger, handler)
+code_late_ms = 0
+irq_late_ms = 0
+always_late = 0
+stale = False  # the radio was spoken to, and what its lines are since then was not asked
+strict = 0  # interrupt handlers may not allocate
+_dice = 1
 
 buffer = bytearray(_HEADER + 264)
 reply = bytearray(272)
 _out = None
 _in = None
+_kept = bytearray()
 
 
 def connect(fd_in, fd_out, size):
@@ -44,8 +61,45 @@ def connect(fd_in, fd_out, size):
 
 def tell(op, length=0):
     """Send `length` bytes of `buffer` from offset 9 on; nobody answers."""
+    global _kept
     struct.pack_into("<BHIH", buffer, 0, op, length, ms, us)
-    _out.write(buffer, _HEADER + length)
+    if _kept:
+        _kept.extend(memoryview(buffer)[: _HEADER + length])
+        _out.write(_kept)
+        _kept = bytearray()
+    else:
+        _out.write(buffer, _HEADER + length)
+
+
+def tell_later(op, length):
+    """As `tell`, but sent together with what is told or asked next."""
+    struct.pack_into("<BHIH", buffer, 0, op, length, ms, us)
+    _kept.extend(memoryview(buffer)[: _HEADER + length])
+
+
+def probe(op, length=0):
+    """`tell`; what is alive a minute after the start, and every new peak, goes to the log."""
+    global _most, _started
+    gc.collect()
+    live = gc.mem_alloc()
+    if ms >= _PROBE_MS and not _started:
+        _started = True
+        print("started", live)
+    if live > _most:
+        _most = live
+        print("heap", live, ms, op)
+        micropython.mem_info()
+    _tell(op, length)
+
+
+def start_probing():
+    global tell, gc, _tell, _most, _started
+    import gc
+
+    _most = 0
+    _started = False
+    _tell = tell
+    tell = probe
 
 
 def more(size):
@@ -104,8 +158,10 @@ def _earliest():
 
 def move_to(to_ms, to_us, stop_if_woken=False):
     """Let time pass until then, firing what is due on the way; back early if woken and asked to."""
-    global ms, us, _firing, woken
+    global ms, us, _firing, woken, _goal_ms, _goal_us
     if stop_ms <= to_ms and not _firing:
+        _goal_ms = to_ms
+        _goal_us = to_us
         while True:
             alarm = _earliest()
             if (
@@ -158,17 +214,20 @@ def ticks_ms():
         ms += 1
     if ms >= stop_ms:
         move_to(ms, us)
-    return (ms + ms_offset) & _MASK
+    # Never beyond a small integer of 32 bit: reading a clock allocates nothing.
+    return (ms - _MASK - 1 + ms_offset) & _MASK
 
 
 def ticks_us():
     ticks_ms()
-    return (ms * 1000 + us + us_offset) & _MASK
+    return ticks_us_at(ms, us)
 
 
 def ticks_us_at(at_ms, at_us):
-    """What ticks_us() is at that moment."""
-    return (at_ms * 1000 + at_us + us_offset) & _MASK
+    """What ticks_us() is at that moment: milliseconds times 1000 modulo 2^30, in two halves of 15 bits."""
+    low = (at_ms & 0x7FFF) * 1000 + at_us + (us_offset & 0x7FFF)
+    high = (at_ms >> 15) * 1000 + (us_offset >> 15) + (low >> 15)
+    return (high & 0x7FFF) << 15 | low & 0x7FFF
 
 
 def _notice():
@@ -195,6 +254,114 @@ def _lease():
     _cut_alarm.set(cut_ms, cut_us)
 
 
+def set_lines(mask):
+    """The radio's lines have these levels from now on: whoever waits for an edge is called."""
+    global levels
+    changed = levels ^ mask
+    levels = mask
+    if changed:
+        for line in line_handlers:
+            if changed >> line & 1:
+                pin, trigger, handler = line_handlers[line]
+                if trigger & (1 if mask >> line & 1 else 2):
+                    if irq_late_ms:
+                        _late_irqs.append((pin, handler))
+                        _irq_alarm.set(ms + lateness(irq_late_ms), us)
+                    else:
+                        interrupt(handler, pin)
+
+
+def interrupt(handler, pin):
+    """An interrupt handler runs."""
+    global woken
+    woken = True
+    if strict:
+        micropython.heap_lock()
+        try:
+            handler(pin)
+        finally:
+            micropython.heap_unlock()
+    else:
+        handler(pin)
+
+
+def lateness(most):
+    """Milliseconds, at most `most`."""
+    global _dice
+    if always_late:
+        return most
+    _dice = (_dice * 1103 + 12345) & 0xFFFFF
+    return (_dice >> 4) % (most + 1)
+
+
+def _late_irq():
+    _irq_alarm.ms = NEVER
+    while _late_irqs:
+        pin, handler = _late_irqs.pop(0)
+        interrupt(handler, pin)
+
+
+def meet_radio():
+    """Before the radio is spoken to: the world has to have come as far as this board."""
+    global _goal_ms, _goal_us
+    while _lines_alarm.ms < ms or (_lines_alarm.ms == ms and _lines_alarm.us <= us):
+        _goal_ms = ms
+        _goal_us = us
+        _settle()
+
+
+def drive_radio(pin, level):
+    """Tell the radio of a pin's level. When it rises, a transaction or a reset is over: what its lines are then."""
+    global stale
+    spend(_DRIVE_US)
+    if not stale:
+        meet_radio()
+    buffer[9] = pin
+    buffer[10] = level
+    if level == 0:
+        stale = True
+        tell_later(113, 2)
+        return
+    stale = False
+    ask(81, 2, 7)
+    mask, known_ms, known_us = struct.unpack_from("<BIH", reply)
+    _lines_alarm.set(known_ms, known_us)
+    set_lines(mask)
+
+
+def line(bit):
+    """The level of one of the radio's lines now."""
+    global stale
+    if stale:
+        stale = False
+        _lines_alarm.set(ms, us)
+        meet_radio()
+    return levels >> bit & 1
+
+
+def _settle():
+    # Here the radio's lines are not known any more: wait for the world, no longer than to what this board does next.
+    global _then
+    if _then is None:
+        _lines_alarm.ms = NEVER
+        alarm = _earliest()
+        to_ms, to_us = _goal_ms, _goal_us
+        if alarm.ms < to_ms or (alarm.ms == to_ms and alarm.us < to_us):
+            to_ms, to_us = alarm.ms, alarm.us
+        struct.pack_into("<IH", buffer, 9, to_ms, to_us)
+        ask(87, 6, 13)
+        mask, at_ms, at_us, known_ms, known_us = struct.unpack_from("<BIHIH", reply)
+        _then = (mask, known_ms, known_us)
+        if at_ms > ms or (at_ms == ms and at_us > us):
+            _lines_alarm.set(at_ms, at_us)
+            start_notices()
+            return
+    mask, known_ms, known_us = _then
+    _then = None
+    _lines_alarm.set(known_ms, known_us)
+    set_lines(mask)
+
+
 def _power_off():
     die(80)
 
@@ -203,9 +370,16 @@ _notice_step = _FIRST_NOTICE_MS
 _notice_alarm = Alarm(_notice)
 _lease_alarm = Alarm(_lease)
 _cut_alarm = Alarm(_power_off, True)
+_lines_alarm = Alarm(_settle)
+_then = None  # levels at the alarm, and up to when they are known then
+_irq_alarm = Alarm(_late_irq)
+_late_irqs = []
 
 
-def start_alarms(cut_ms, cut_us, lease_ms):
+def start_alarms(cut_ms, cut_us, lease_ms, lines_ms, dice):
+    global _dice
+    _dice = dice & 0xFFFFF
+    _lines_alarm.set(lines_ms, 0)
     _cut_alarm.set(cut_ms, cut_us)
     _lease_alarm.set(lease_ms, 0)
     start_notices()

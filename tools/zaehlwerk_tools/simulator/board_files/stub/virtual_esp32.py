@@ -65,7 +65,7 @@ class NVS:
 def _temperature():
     import machine
 
-    return machine._analog(2, 0)
+    return machine._analog(1, 0)
 
 
 def mcu_temperature():

@@ -24,6 +24,7 @@ class Pin:
 
     def __init__(self, id, mode=-1, pull=-1, *, value=None, drive=0, hold=None):
         self._id = id
+        self._line = _link.line_pins.find(bytes((id,)))
         self._until_ms = -1  # nothing known of the level yet
         self._until_us = 0
         self._out = None
@@ -32,8 +33,11 @@ class Pin:
 
     def init(self, mode=-1, pull=-1, *, value=None, drive=0, hold=None):
         if mode == Pin.OUT or mode == Pin.OPEN_DRAIN:
-            self._out = 0
+            self._out = -1
+            value = 0 if value is None else value
         elif mode == Pin.IN:
+            if self._out is not None and self._id in _link.radio_pins:
+                self._drive(1)  # it floats, and the pull-up holds it
             self._out = None
         if value is not None:
             self._drive(value)
@@ -44,9 +48,12 @@ class Pin:
     def _drive(self, value):
         value = 1 if value else 0
         if self._out is not None and value != self._out:
-            struct.pack_into("<BB", _link.buffer, 9, self._id, value)
-            _link.tell(79, 2)
             self._out = value
+            if self._id in _link.radio_pins:
+                _link.drive_radio(self._id, value)
+            else:
+                struct.pack_into("<BB", _link.buffer, 9, self._id, value)
+                _link.tell(79, 2)
 
     def _ask(self):
         _link.buffer[9] = self._id
@@ -59,6 +66,8 @@ class Pin:
         _link.spend(_PIN_READ_US)
         if self._out is not None:
             return self._out
+        if self._line >= 0:
+            return _link.line(self._line)
         if _link.ms > self._until_ms or (_link.ms == self._until_ms and _link.us >= self._until_us):
             self._ask()
         return self._level
@@ -74,6 +83,11 @@ class Pin:
     def irq(self, handler=None, trigger=3, wake=None, hard=False):
         if hard:
             raise ValueError("hard Pin.irq is not supported")
+        if self._line >= 0:
+            _link.line_handlers.pop(self._line, None)
+            if handler is not None:
+                _link.line_handlers[self._line] = (self, trigger, handler)
+            return self
         if self._alarm is not None:
             self._alarm.remove()
             self._alarm = None
@@ -102,8 +116,7 @@ class Pin:
         if self._alarm is not None:
             self._alarm.set(self._until_ms, self._until_us)
         for _ in range(queued):
-            _link.woken = True
-            self._handler(self)
+            _link.interrupt(self._handler, self)
 
 
 class Counter:
@@ -169,6 +182,14 @@ class Counter:
         if value is not None:
             self._offset += value - result
         return result
+
+
+def __getattr__(name):
+    if name in ("SPI", "SoftSPI", "I2C", "SoftI2C"):
+        import virtual_bus
+
+        return getattr(virtual_bus, name)
+    raise AttributeError(name)
 
 
 class WDT:

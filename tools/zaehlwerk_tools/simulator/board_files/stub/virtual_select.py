@@ -42,13 +42,18 @@ class _Poll:
     def ipoll(self, timeout=-1, flags=0):
         to_ms = _link.ms + timeout if timeout >= 0 else _link.NEVER - 1
         to_us = _link.us
+        waited = False
         while True:
+            if waited and _link.code_late_ms:
+                waited = False
+                _link.move_to(_link.ms + _link.lateness(_link.code_late_ms), _link.us)
             if self._streams:
                 found = self._ready()
                 if found:
                     return found
             if _link.ms > to_ms or (_link.ms == to_ms and _link.us >= to_us):
                 return ()
+            waited = True
             _link.woken = False
             _link.move_to(to_ms, to_us, True)
             if timeout < 0 and _link.ms >= _link.NEVER - 1:

@@ -21,11 +21,12 @@ ticks_cpu = ticks_us
 
 
 def ticks_add(ticks, delta):
-    return (ticks + delta) & _MASK
+    return (ticks - _MASK - 1 + delta) & _MASK
 
 
 def ticks_diff(end, start):
-    return ((end - start + _HALF) & _MASK) - _HALF
+    passed = (end - start) & _MASK
+    return passed if passed < _HALF else passed - _MASK - 1
 
 
 def sleep_ms(t):
