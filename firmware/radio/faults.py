@@ -42,7 +42,7 @@ def _sending(chip, outcome):
     """A frame did not get out; the SX1262 knows why."""
     text = "gave up sending" if outcome == _NOTHING else "did not report the end of sending"
     try:
-        flags = chip.ask(0x17)[1] if chip.NAME == "sx1262" else 0
+        flags = chip.ask(0x17) if chip.NAME == "sx1262" else 0
     except RadioError as error:
         return "%s; %s" % (text, error)
     return "%s; %s" % (text, errors(flags) if flags else "check antenna, supply and oscillator")

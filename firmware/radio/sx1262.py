@@ -63,49 +63,64 @@ class Sx1262:
         self.dcdc = dcdc
         self.asleep = False
         self._go = b""
-        self._one = bytearray(1)
-        self._three = bytearray(3)
+        self._last = 0
 
     def transfer(self, data, more=None, answer=None):
         """One frame when BUSY is low: `data` and `more`, then as many bytes as the buffer `answer` holds."""
-        if self.busy():
-            begun = time.ticks_us()
-            while self.busy():
-                if time.ticks_diff(time.ticks_us(), begun) > _BUSY_US:
-                    raise fault(self, "busy")
-        self.nss(0)
+        self._select()
         self.spi.write(data)
         if more:
             self.spi.write(more)
         if answer:
             self.spi.readinto(answer)
         self.nss(1)
+        self._last = 0
+
+    def _select(self):
+        if self.busy():
+            begun = time.ticks_us()
+            while self.busy():
+                if time.ticks_diff(time.ticks_us(), begun) > _BUSY_US:
+                    raise fault(self, "busy")
+        self.nss(0)
+
+    def _exchange(self, data):
+        """What comes out while `data` goes in; its second byte says what became of the command before (13.5.1).
+
+        RadioError if that was not taken: 3 not in time, 4 not understood, 5 not carried out.
+        """
+        echo = bytearray(len(data))
+        self._select()
+        self.spi.write_readinto(data, echo)
+        self.nss(1)
+        status, last = echo[1], self._last
+        self._last = 0
+        if last and (status in (0, 255) or 2 < (status >> 1 & 7) < 6):
+            raise fault(self, "status", (status, last))
+        return echo
 
     def ask(self, opcode):
-        """(status, 16 bits) that a Get command answers: interrupt flags 0x12, errors 0x17, ..."""
-        self.transfer(bytes((opcode,)), None, self._three)
-        return struct.unpack(">BH", self._three)
+        """16 bits that a Get command answers: interrupt flags 0x12, errors 0x17, ...
+
+        GetStatus itself is said to upset a chip that receives.
+        """
+        echo = self._exchange(bytes((opcode, 0, 0, 0)))
+        return echo[2] << 8 | echo[3]
 
     def write(self, *data):
-        """A command, and what became of it: 3 not in time, 4 not understood, 5 not carried out (13.5.1).
-
-        The status comes with the interrupt flags: GetStatus itself is said to upset a chip that receives.
-        """
-        self.transfer(bytes(data))
-        status = self.ask(0x12)[0]
-        if status in (0, 255) or 2 < (status >> 1 & 7) < 6:
-            raise fault(self, "status", (status, data[0]))
+        """A command of two bytes or more."""
+        self._exchange(bytes(data))
+        self._last = data[0]
 
     def check_errors(self):
         """Raise RadioError if an oscillator, the PLL, the amplifier or a calibration failed (13.6.1)."""
-        errors = self.ask(0x17)[1]
+        errors = self.ask(0x17)
         if errors:
             raise fault(self, "errors", errors)
 
     def read(self, address):
         """A register's value."""
-        self.transfer(bytes((0x1D, address >> 8, address & 255, 0)), None, self._one)
-        return self._one[0]
+        return self._exchange(bytes((0x1D, address >> 8, address & 255, 0, 0)))[4]
 
     def change(self, address, mask, value):
         """Write the bits of `mask` of a register."""
@@ -183,7 +198,7 @@ class Sx1262:
 
     def outcome(self):
         """See transceiver."""
-        flags = self.ask(0x12)[1]
+        flags = self.ask(0x12)
         if flags & (_HEADER_ERROR | _CRC_ERROR):
             return _NOTHING
         if flags & (_TX_DONE | _RX_DONE):
@@ -198,11 +213,11 @@ class Sx1262:
 
     def packet(self, end):
         """See transceiver."""
-        size, start = divmod(self.ask(0x13)[1], 256)
+        size, start = divmod(self.ask(0x13), 256)
         payload = bytearray(size)
         self.transfer(bytes((0x1E, start, 0)), None, payload)
         # 13.5.3: -RSSI * 2, SNR * 4 with a sign.
-        levels = self.ask(0x14)[1]
+        levels = self.ask(0x14)
         # 15.3: stop the timer and forget its event, or it may end what comes next.
         self.change(0x0902, 255, 0)
         self.change(0x0944, 2, 2)

@@ -50,8 +50,8 @@ def _oscillator(radio):
     sx1262_start.configure(radio.chip)
     calibrated = time.ticks_us()
     radio.chip.write(0x80, 1)
-    started = time.ticks_us()
     radio.chip.check_errors()
+    started = time.ticks_us()
     return "calibrated in %d us, started in %d us" % (
         time.ticks_diff(calibrated, begun),
         time.ticks_diff(started, calibrated),

@@ -120,6 +120,10 @@ class Bus:
         self.written.extend(data)
         world.move_to(world.now_us + 15 + len(data))
 
+    def write_readinto(self, data, buffer):
+        buffer[:] = self.chip.echo(bytes(data))
+        self.write(data)
+
     def readinto(self, buffer):
         answer = self.chip.answer(bytes(self.written), len(buffer))
         buffer[:] = answer

@@ -57,18 +57,27 @@ class FakeSx1262:
         if world.now_us >= self._ready_us and not self.asleep and not self.broken:
             self.busy.level = 0
 
+    def echo(self, written):
+        """What MISO says while `written` goes in."""
+        if self.broken:
+            return bytes(len(written))
+        opcode, out = written[0], bytearray(bytes((self.status,)) * len(written))
+        if opcode in GET:
+            value = getattr(self, GET[opcode])
+            out[2], out[3] = value >> 8, value & 255
+        elif opcode == 0x1D:
+            address = written[1] << 8 | written[2]
+            for i in range(4, len(out)):
+                out[i] = self.registers.get(address + i - 4, 0)
+        return out
+
     def answer(self, written, count):
         """What MISO says after `written`."""
         if self.broken:
             return bytes(count)
-        opcode = written[0]
-        if opcode in GET:
-            value = getattr(self, GET[opcode])
-            return bytes((self.status, value >> 8, value & 255))[:count]
-        if opcode == 0x1D:
-            address = written[1] << 8 | written[2]
-            return bytes([self.registers.get(address + i, 0) for i in range(count)])
-        if opcode == 0x1E:
+        if written[0] == 0x1D:
+            return bytes(self.echo(written + bytes(count))[len(written) :])
+        if written[0] == 0x1E:
             return bytes(self.buffer[written[1] : written[1] + count])
         raise AssertionError("nothing to read after %s" % written.hex())
 
