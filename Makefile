@@ -21,7 +21,8 @@ help: ## list the targets
 setup: ## prepare .venv and .runtime; does nothing if they are up to date
 	@"$(PYTHON)" -m setup
 
-demo: setup ## a real day of a real city, counted and published
+demo: ## a real day of a real city, counted and published
+	@"$(PYTHON)" -m setup --demo
 	@$(BIN)/zaehlwerk demo $(ARGS)
 
 test: lint tests ## everything that must hold: lint and the tests of all rooms

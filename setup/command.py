@@ -1,4 +1,5 @@
-"""The order of the set-up: is all fresh? else alone in the checkout: uv, virtual environment, runtime."""
+"""The order of the set-up: is all fresh? else alone in the checkout: uv, virtual environment, runtime, frame
+oracle."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
-from setup import installer, lock, origins, runtime, stamp, venv
+from setup import installer, lock, oracle, origins, runtime, stamp, venv
 from setup.console import Problem, say, step, warn
 from setup.mutex import alone
 from setup.place import Place
@@ -23,9 +25,10 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> 
     parser = argparse.ArgumentParser(
         prog="python3 -m setup",
         description="Prepare this checkout: .venv and .runtime. Does nothing if they are up to date.",
-        epilog=f"{_ORIGINS}=path,packages,wheel restricts where MicroPython and the broker may come from.",
+        epilog=f"{_ORIGINS}=path,packages,wheel restricts where MicroPython, the broker and Node.js may come from.",
     )
-    parser.add_argument("--again", action="store_true", help="look for MicroPython and the broker anew")
+    parser.add_argument("--again", action="store_true", help="look for the programs that PyPI lacks anew")
+    parser.add_argument("--demo", action="store_true", help="leave out what only the tests need")
     parser.add_argument(
         "--lock", action="store_true", help="resolve the dependencies anew into requirements.lock"
     )
@@ -36,7 +39,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> 
         if options.lock:
             lock.renew(place, environ, upgrade=options.upgrade)
         else:
-            prepare(place, environ, again=options.again)
+            prepare(place, environ, again=options.again, tests=not options.demo)
     except Problem as problem:
         warn(f"stopped: {problem}")
         return 2
@@ -49,22 +52,35 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> 
     return 0
 
 
-def prepare(place: Place, environ: Mapping[str, str], *, again: bool = False) -> None:
-    """Do what is not done yet; raise Problem if it cannot be done."""
-    if not again and _venv_is_fresh(place) and _runtime_is_fresh(place, environ):
+def prepare(place: Place, environ: Mapping[str, str], *, again: bool = False, tests: bool = True) -> None:
+    """Do what is not done yet, for the tests too if `tests`; raise Problem if it cannot be done."""
+    fresh = _venv_is_fresh(place) and _runtime_is_fresh(place, environ)
+    if fresh and not again and (_oracle_is_fresh(place, environ) or not tests):
         return
     place.require_writable()
     with alone(place.runtime / "set-up.lock"):
-        uv: installer.Command | None = None
+        uv = cache(lambda: installer.uv(place, environ))
         if not _venv_is_fresh(place):
             with step(f"virtual environment, Python {sys.version.split()[0]}"):
                 (place.venv / "set-up").unlink(missing_ok=True)
-                uv = installer.uv(place, environ)
-                venv.build(place, uv, environ)
+                venv.build(place, uv(), environ)
                 stamp.write_whole(place.venv / "set-up", _venv_stamp(place))
         if again or not _runtime_is_fresh(place, environ):
             with step("MicroPython and MQTT broker"):
-                _settle(place, uv or installer.uv(place, environ), environ)
+                _settle(place, uv(), environ)
+        if tests and (again or not _oracle_is_fresh(place, environ)):
+            _consult(place, uv, environ)
+
+
+def _consult(place: Place, uv: Callable[[], installer.Command], environ: Mapping[str, str]) -> None:
+    """Install the frame oracle, or say why not: all but the tests that ask it goes on without."""
+    (place.runtime / "set-up-oracle").unlink(missing_ok=True)
+    try:
+        with step("frame oracle for the tests"):
+            say(oracle.install(place, uv, environ, _wanted(environ)))
+            stamp.write_whole(place.runtime / "set-up-oracle", _oracle_stamp(place, environ))
+    except oracle.NotThere as error:
+        warn(f"{error}\nUntil it is there, the tests that check frames by lora-packet fail.")
 
 
 def _settle(place: Place, uv: installer.Command, environ: Mapping[str, str]) -> None:
@@ -74,9 +90,9 @@ def _settle(place: Place, uv: installer.Command, environ: Mapping[str, str]) -> 
         origins.from_packages(place),
         origins.from_wheels(place, uv, environ),
     ]
-    wanted = environ.get(_ORIGINS, "")
+    wanted = _wanted(environ)
     try:
-        chosen = origins.named(wanted.replace(",", " ").split(), known) if wanted else known
+        chosen = origins.named(wanted, known) if wanted else known
     except ValueError as error:
         raise Problem(f"{_ORIGINS}: {error}") from None
     found = runtime.settle(chosen, say)
@@ -90,8 +106,23 @@ def _settle(place: Place, uv: installer.Command, environ: Mapping[str, str]) -> 
     stamp.write_whole(place.runtime / "set-up", _runtime_stamp(place, environ))
 
 
+def _wanted(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of the origins that programs may come from, none if any will do."""
+    return environ.get(_ORIGINS, "").replace(",", " ").split()
+
+
 def _venv_is_fresh(place: Place) -> bool:
     return stamp.is_fresh(place.venv / "set-up", _venv_stamp(place)) and venv.is_usable(place)
+
+
+def _oracle_is_fresh(place: Place, environ: Mapping[str, str]) -> bool:
+    return stamp.is_fresh(place.runtime / "set-up-oracle", _oracle_stamp(place, environ)) and oracle.is_whole(
+        place
+    )
+
+
+def _oracle_stamp(place: Place, environ: Mapping[str, str]) -> str:
+    return oracle.stamp_value(place, environ, _wanted(environ))
 
 
 def _venv_stamp(place: Place) -> str:

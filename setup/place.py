@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Place:
 
     @property
     def bin(self) -> Path:
-        """The programs that tests and simulator start: micropython, micropython32, mosquitto."""
+        """The programs that tests and simulator start: micropython, micropython32, mosquitto, node."""
         return self.runtime / "bin"
 
     @property
@@ -57,7 +58,7 @@ class Place:
 
 
 def child_environment(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return `environ` fit for pip and uv.
+    """Return `environ` fit for pip, uv and npm.
 
     A user without a home directory gets one in `.runtime/`; what pip was told about the way to the packages holds
     for uv too, which reads none of pip's settings.
@@ -80,7 +81,12 @@ def child_environment(place: Place, environ: Mapping[str, str]) -> dict[str, str
     ):
         if child.get(pip) and uv not in child:
             child[uv] = child[pip]
-    child.setdefault("UV_SYSTEM_CERTS", "1")  # a city's proxy is trusted by the system, not by uv's own list
+    # A city's proxy is trusted by the system, not by the lists that uv and Node.js carry; older Node.js takes a file.
+    child.setdefault("UV_SYSTEM_CERTS", "1")
+    child.setdefault("NODE_USE_SYSTEM_CA", "1")
+    certificates = child.get("PIP_CERT") or ssl.get_default_verify_paths().cafile
+    if certificates:
+        child.setdefault("NODE_EXTRA_CA_CERTS", certificates)
     child.setdefault("UV_HTTP_TIMEOUT", "60")
     child.setdefault("UV_HTTP_RETRIES", "5")
     child.setdefault("UV_PYTHON_DOWNLOADS", "never")

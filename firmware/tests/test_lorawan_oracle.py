@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorawan import crypto, eu868, frames
+from lorawan import crypto, eu868, frames, join
 from lorawan.session import Session
 
 KEYS = st.binary(min_size=16, max_size=16)
@@ -38,9 +38,9 @@ def oracle_cmac(key: bytes, message: bytes) -> bytes:
 
 
 def recorded_session() -> Session:
-    accept = frames.read_join_accept(APP_KEY, bytes.fromhex(STEPS["join request"]["down"]["phy"]))
+    accept = join.read_accept(APP_KEY, bytes.fromhex(STEPS["join request"]["down"]["phy"]))
     keys = crypto.session_keys(APP_KEY, accept.join_nonce, accept.net_id, b"\0\0")
-    return Session(eu868, accept.address, *keys, accept.join_nonce)
+    return Session(eu868, accept.address, *keys)
 
 
 @given(KEYS, st.binary(max_size=300))
@@ -62,7 +62,7 @@ def test_payload_encryption_is_counter_mode_with_lorawans_blocks(
 def test_an_uplink_carries_the_mic_of_its_block(
     key: bytes, address: int, counter: int, payload: bytes, confirmed: bool, fopts: bytes
 ) -> None:
-    session = Session(eu868, address, key, bytes(reversed(key)), b"\0\0\0")
+    session = Session(eu868, address, key, bytes(reversed(key)))
     phy = frames.data_up(session, counter, confirmed, frames.ADR, fopts, 1, payload)
     block = bytes([0x49, 0, 0, 0, 0, 0]) + address.to_bytes(4, "little") + counter.to_bytes(4, "little")
     block += bytes([0, len(phy) - 4])
@@ -72,7 +72,7 @@ def test_an_uplink_carries_the_mic_of_its_block(
 
 def test_recorded_join_accept_is_read() -> None:
     joined = STEPS["join request"]["joined"]
-    accept = frames.read_join_accept(APP_KEY, bytes.fromhex(STEPS["join request"]["down"]["phy"]))
+    accept = join.read_accept(APP_KEY, bytes.fromhex(STEPS["join request"]["down"]["phy"]))
     assert f"{accept.address:08x}" == joined["dev_addr"]
     assert accept.dl_settings == joined["dl_settings"]
     assert accept.rx_delay == joined["rx_delay"]
