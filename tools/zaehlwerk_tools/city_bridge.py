@@ -1,4 +1,4 @@
-"""The real bridge inside a simulated city: on virtual time, between the network server's gRPC port and the broker."""
+"""The real bridge inside a simulated city: on the city's time, between the network server's gRPC port and the broker."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.errors import BridgeError, NotReady
 from zaehlwerk_bridge.logs import make_logger
 from zaehlwerk_bridge.redaction import Redactor
@@ -15,7 +16,6 @@ from zaehlwerk_bridge.service import Bridge
 from zaehlwerk_bridge.settings import ChirpStackSettings, HealingSettings, LogSettings, MqttSettings, Settings
 from zaehlwerk_tools.errors import BrokerError
 from zaehlwerk_tools.plan import Broker
-from zaehlwerk_tools.simulator.clock import VirtualClock
 
 RELIST_S = 3600
 """Virtual seconds between two lists of the devices: nothing changes in a run."""
@@ -23,24 +23,27 @@ READY_S = 60.0
 STOP_S = 10.0
 
 
-def bridge_settings(
-    workdir: Path, port: int, tenant_id: str, api_key: str, broker: Broker, prefix: str
-) -> Settings:
-    """The bridge's settings for a network server on loopback `port`; the API key goes into a file of its own."""
+def embedded_server(workdir: Path, port: int, tenant_id: str, api_key: str) -> ChirpStackSettings:
+    """Where the bridge finds a network server on loopback `port`; the API key goes into a file of its own."""
     key_file = workdir / "api-key"
     descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(api_key)
+    return ChirpStackSettings(
+        server=f"127.0.0.1:{port}",
+        tenants=[tenant_id],
+        api_key_file=key_file,
+        insecure=True,
+        relist_s=RELIST_S,
+    )
+
+
+def bridge_settings(workdir: Path, server: ChirpStackSettings, broker: Broker, prefix: str) -> Settings:
+    """The bridge's settings between a network server and a broker, with its files in `workdir`."""
     return Settings(
         database=workdir / "ledger.sqlite",
         prefix=prefix,
-        chirpstack=ChirpStackSettings(
-            server=f"127.0.0.1:{port}",
-            tenants=[tenant_id],
-            api_key_file=key_file,
-            insecure=True,
-            relist_s=RELIST_S,
-        ),
+        chirpstack=server,
         mqtt=MqttSettings(host=broker.host, port=broker.port, insecure=True),
         healing=HealingSettings(),
         log=LogSettings(level="warning"),
@@ -49,7 +52,7 @@ def bridge_settings(
 
 @asynccontextmanager
 async def running_bridge(
-    settings: Settings, clock: VirtualClock, seed: int, log: Path
+    settings: Settings, clock: Clock, seed: int, log: Path
 ) -> AsyncIterator[tuple[Bridge, asyncio.Task[None]]]:
     """The bridge, ready, and its task. Its log goes to the file `log`.
 

@@ -11,9 +11,18 @@ from typing import Annotated, Any
 import typer
 
 from zaehlwerk_tools.errors import ZaehlwerkError
+from zaehlwerk_tools.gateway_backend.addresses import PASSWORD_VARIABLE
+from zaehlwerk_tools.gateway_backend.real_server import (
+    CHIRPSTACK,
+    DEFAULT_MINUTES,
+    STAND_IN,
+    ServerOptions,
+)
+from zaehlwerk_tools.gateway_backend.topics import DEFAULT_PREFIX
 
 BUNDLED = Path(__file__).parent / "data" / "muenster"
 DEMO_DAY = "2026-06-18"
+DEFAULT_LOSS = 0.1
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
 
@@ -66,9 +75,20 @@ Outages = Annotated[
     list[str] | None,
     typer.Option(
         metavar="WHAT",
-        help="Fail for some minutes: gateway@08:00+60, radio:neutor@17:30+45, power:neutor@12:00+30. May be repeated.",
+        help="Fail for some minutes: gateway@08:00+60, radio:neutor@17:30+45, power:all@dailyT03:00+10, server@12:00+5. "
+        "May be repeated.",
     ),
 ]
+
+
+_SERVER_PANEL = "A real network server"
+
+
+def _server(metavar: str, told: str, default: str | None = None, *names: str) -> Any:
+    """An option of the real network server; `names` are for those that take no value."""
+    return typer.Option(
+        *names, metavar=metavar, help=told, show_default=default or False, rich_help_panel=_SERVER_PANEL
+    )
 
 
 def _version(wanted: bool) -> None:
@@ -140,7 +160,14 @@ def simulate(
     ] = None,
     days: Annotated[int, typer.Option(metavar="N", help="How many days.")] = 1,
     stations: Stations = "all",
-    loss: Loss = 0.1,
+    loss: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Share of uplinks that the air loses, 0 to below 1.",
+            show_default="0.1; 0 in front of a real network server",
+        ),
+    ] = None,
     seed: Seed = 1,
     as_json: Json = False,
     out: Out = None,
@@ -149,12 +176,59 @@ def simulate(
     broker: BrokerAddress = None,
     real_time: RealTime = None,
     outage: Outages = None,
+    network: Annotated[
+        str,
+        _server(
+            "NAME",
+            f"Who is behind the air: our own {STAND_IN}, or {CHIRPSTACK}: a real one, by its gateway topics.",
+            STAND_IN,
+        ),
+    ] = STAND_IN,
+    mqtt_url: Annotated[
+        str | None,
+        _server("URL", "The broker of its gateways: mqtt://USER@HOST:1883, or mqtts:// for TLS."),
+    ] = None,
+    mqtt_password_file: Annotated[
+        Path | None,
+        _server("FILE", f"File with that user's password; or the variable {PASSWORD_VARIABLE}."),
+    ] = None,
+    mqtt_topic_prefix: Annotated[
+        str | None, _server("PREFIX", "The topic_prefix of its region.", DEFAULT_PREFIX)
+    ] = None,
+    mqtt_json: Annotated[
+        bool, _server("", "Gateways speak JSON instead of protobuf.", None, "--mqtt-json")
+    ] = False,
+    api_url: Annotated[
+        str | None, _server("URL", "Its API: http://HOST:8080, or https://HOST behind a proxy.")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        _server("FILE", "File with an API key: an admin's, or with --tenant-id that tenant's, writable."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None, _server("FILE", "PEM file of the authority that signed their certificates.")
+    ] = None,
+    tenant_id: Annotated[
+        str | None,
+        _server("UUID", "Use this tenant, which has no devices.", "one of its own, removed afterwards"),
+    ] = None,
+    keep: Annotated[bool, _server("", "Leave there what the run has registered.", None, "--keep")] = False,
+    minutes: Annotated[
+        int | None,
+        _server("N", "How long to count, in whole quarter-hours from the next one on.", str(DEFAULT_MINUTES)),
+    ] = None,
+    play_from: Annotated[
+        str | None,
+        _server("HH:MM", "Where in the table to begin, local time.", "the present time of day"),
+    ] = None,
 ) -> None:
-    """Count any days of any city whose quarter-hours are given as tables.
+    """Count any days of any city whose quarter-hours are given as tables; or now, in front of a real network server.
 
     Example: [bold]zaehlwerk simulate --days 7[/bold]
 
     Example: [bold]zaehlwerk simulate --data ~/tables --day 2026-10-25 --stations all --loss 0.1 --json[/bold]
+
+    Example: [bold]zaehlwerk simulate --network chirpstack --mqtt-url mqtt://localhost --api-url http://localhost:8080 --api-key-file key --stations neutor --play-from 07:30[/bold]
 
     Exit status: 0 if nothing was lost, doubled or put into another interval, 1 if so, 2 if it could not be run.
     """
@@ -163,7 +237,7 @@ def simulate(
         day=day,
         days=days,
         stations=stations,
-        loss=loss,
+        loss=(0.0 if network == CHIRPSTACK else DEFAULT_LOSS) if loss is None else loss,
         seed=seed,
         as_json=as_json,
         out=out,
@@ -172,6 +246,20 @@ def simulate(
         broker=broker,
         real_time=real_time,
         outages=tuple(outage or ()),
+        server=ServerOptions(
+            network=network,
+            mqtt_url=mqtt_url,
+            mqtt_password_file=mqtt_password_file,
+            mqtt_topic_prefix=mqtt_topic_prefix,
+            mqtt_json=mqtt_json,
+            api_url=api_url,
+            api_key_file=api_key_file,
+            ca_file=ca_file,
+            tenant_id=tenant_id,
+            keep=keep,
+            minutes=minutes,
+            play_from=play_from,
+        ),
     )
 
 

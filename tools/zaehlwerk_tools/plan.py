@@ -11,6 +11,7 @@ from pathlib import Path
 
 from zaehlwerk_tools.city_table import City, Station
 from zaehlwerk_tools.errors import ZaehlwerkError
+from zaehlwerk_tools.gateway_backend.real_server import RealServer
 from zaehlwerk_tools.local_time import NS, SLOT_S, slot_of
 
 DEFAULT_LOSS = 0.1
@@ -25,6 +26,7 @@ class OutageKind(StrEnum):
     GATEWAY = "gateway"  # the gateways hear nobody; every board goes on counting
     RADIO = "radio"  # nobody hears this station; it goes on counting
     POWER = "power"  # this station's board has no power: what passes then is counted by nobody
+    SERVER = "server"  # the network server hears nobody, and afterwards knows no session any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Outage:
     """A planned failure, from `start_ns` to `end_ns` (UTC Unix nanoseconds)."""
 
     kind: OutageKind
-    station: str  # slug; empty for the gateways
+    station: str  # slug; empty for gateways and server
     start_ns: int
     end_ns: int
 
@@ -64,6 +66,7 @@ class Plan:
     real_time: float | None = None  # None: virtual time; else how many times faster than the wall clock
     settle_intervals: int = SETTLE_INTERVALS
     topic_prefix: str = TOPIC_PREFIX
+    server: RealServer | None = None  # a real network server, in real time; None: the stand-in of our own
 
     @property
     def start_ns(self) -> int:
@@ -94,13 +97,17 @@ class Plan:
 
 
 _OUTAGE = re.compile(
-    r"(?P<kind>gateway|radio|power)(?::(?P<station>[^@]+))?@(?:(?P<day>\d{4}-\d{2}-\d{2})T)?"
+    r"(?P<kind>gateway|radio|power|server)(?::(?P<station>[^@]+))?@(?:(?P<day>\d{4}-\d{2}-\d{2}|daily)T)?"
     r"(?P<hour>\d{2}):(?P<minute>\d{2})\+(?P<minutes>\d+)",
 )
+_ALL, _DAILY = "all", "daily"
 
 
-def parse_outage(text: str, city: City, selected: Sequence[Station], first_day: date) -> Outage:
-    """Reads `gateway@08:00+60`, `radio:neutor@17:30+45` or `power:neutor@2026-06-18T12:00+30` (local time, minutes).
+def parse_outages(
+    text: str, city: City, selected: Sequence[Station], first_day: date, days: int
+) -> list[Outage]:
+    """Reads `gateway@08:00+60`, `radio:neutor@17:30+45`, `server@12:00+5`, `power:neutor@2026-06-18T12:00+30`, or for every
+    station and day `power:all@dailyT03:00+10` (local time, minutes).
 
     Raises ZaehlwerkError if it is not of that form, or names a station that does not take part.
     """
@@ -110,26 +117,39 @@ def parse_outage(text: str, city: City, selected: Sequence[Station], first_day: 
             f"outage '{text}': expected KIND[:STATION]@[DAY T]HH:MM+MINUTES, e.g. gateway@08:00+60"
         )
     kind = OutageKind(match["kind"])
-    station = ""
-    if (kind is OutageKind.GATEWAY) == bool(match["station"]):
+    named = match["station"]
+    if (kind in {OutageKind.GATEWAY, OutageKind.SERVER}) == bool(named):
         raise ZaehlwerkError(f"outage '{text}': a {kind.value} outage {_STATION_RULE[kind]}")
-    if match["station"]:
-        station = city.select(match["station"])[0].slug
-        if station not in {chosen.slug for chosen in selected}:
-            raise ZaehlwerkError(f"outage '{text}': the station {station} does not take part, see --stations")
+    slugs = [""]
+    if named == _ALL:
+        slugs = [station.slug for station in selected]
+    elif named:
+        slugs = [city.select(named)[0].slug]
+        if slugs[0] not in {chosen.slug for chosen in selected}:
+            raise ZaehlwerkError(
+                f"outage '{text}': the station {slugs[0]} does not take part, see --stations"
+            )
     try:
-        day = date.fromisoformat(match["day"]) if match["day"] else first_day
-        local = datetime.combine(day, time(int(match["hour"]), int(match["minute"])))
+        if match["day"] == _DAILY:
+            moments = [first_day + timedelta(days=n) for n in range(days)]
+        else:
+            moments = [date.fromisoformat(match["day"]) if match["day"] else first_day]
+        clock = time(int(match["hour"]), int(match["minute"]))
     except ValueError as error:
         raise ZaehlwerkError(f"outage '{text}': {error}") from None
+    minutes = int(match["minutes"])
+    return [_outage(kind, slug, datetime.combine(day, clock), minutes) for day in moments for slug in slugs]
+
+
+def _outage(kind: OutageKind, slug: str, local: datetime, minutes: int) -> Outage:
     quarter = local.replace(minute=local.minute // 15 * 15)
     start_s = slot_of(quarter) * SLOT_S + (local - quarter) // timedelta(seconds=1)
-    end_s = start_s + int(match["minutes"]) * 60
-    return Outage(kind, station, start_s * NS, end_s * NS)
+    return Outage(kind, slug, start_s * NS, (start_s + minutes * 60) * NS)
 
 
 _STATION_RULE = {
     OutageKind.GATEWAY: "names no station",
     OutageKind.RADIO: "names one, e.g. radio:neutor@17:30+45",
     OutageKind.POWER: "names one, e.g. power:neutor@12:00+30",
+    OutageKind.SERVER: "names no station",
 }

@@ -8,13 +8,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
-from datetime import date
 from pathlib import Path
 
 from rich.console import Console
 
 from zaehlwerk_tools.comparison import compare
 from zaehlwerk_tools.errors import BrokerError
+from zaehlwerk_tools.gateway_backend.real_server import RealServer
+from zaehlwerk_tools.local_time import start_of_slot
 from zaehlwerk_tools.outputs import require_writable, write_all
 from zaehlwerk_tools.plan import Plan
 from zaehlwerk_tools.report import report
@@ -40,8 +41,10 @@ def simulate(request: Request, run_city: RunCity) -> int:
     aside = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="zaehlwerk-") as workdir:
         plan = make_plan(request, Path(workdir))
-        out = request.out or Path("out") / _label(plan.first_day, plan.days)
+        out = request.out or Path("out") / _label(plan)
         require_writable(out)
+        if plan.server is not None:
+            aside.print(_announcement(plan, plan.server), markup=False, highlight=False, soft_wrap=True)
         with shown_progress(plan, aside) as progress:
             try:
                 result = asyncio.run(_run(plan, run_city, progress))
@@ -78,5 +81,15 @@ async def _run(plan: Plan, run_city: RunCity, progress: Callable[[Progress], Non
                 await clear_retained(plan.broker, plan.topic_prefix)
 
 
-def _label(first: date, days: int) -> str:
-    return f"{first}" if days == 1 else f"{first}-{days}-days"
+def _label(plan: Plan) -> str:
+    first = f"{plan.first_day}" if plan.days == 1 else f"{plan.first_day}-{plan.days}-days"
+    return first if plan.server is None else f"chirpstack-{first}"
+
+
+def _announcement(plan: Plan, server: RealServer) -> str:
+    """When what will happen: a run in real time wants to be waited for."""
+    begin, end = start_of_slot(plan.slots.start), start_of_slot(plan.slots.stop)
+    return (
+        f"ChirpStack at {server.api}, gateways at {server.mqtt}: counting from {begin:%H:%M} to {end:%H:%M}, then until all "
+        "has arrived, a few minutes more"
+    )

@@ -50,6 +50,7 @@ class FakeAntenna:
         self.sent: list[Sent] = []
         self.carriers: list[Carrier] = []
         self.windows: list[Window] = []
+        self.stops: list[int] = []
 
     def transmit(self, start_ns: int, lora: LoRa, power_dbm: float, payload: bytes) -> int:
         end_ns = start_ns + self.airtime_ns
@@ -57,6 +58,7 @@ class FakeAntenna:
         return end_ns
 
     def stop_transmit(self, at_ns: int) -> None:
+        self.stops.append(at_ns)
         last: Sent | Carrier = self.sent[-1] if self.sent else self.carriers[-1]
         last.end_ns = at_ns
         if isinstance(last, Sent):

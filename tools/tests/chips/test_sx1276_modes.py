@@ -22,6 +22,17 @@ def test_sleep_and_standby_have_nothing_ahead(driver: Driver) -> None:
     assert driver.chip.next_change() == FOREVER
     driver.mode(reg.SLEEP)
     assert driver.chip.next_change() == FOREVER
+    assert driver.lines()["dio5"] == 1, "asleep at once"
+
+
+def test_an_oscillator_that_starts_is_no_sleep(driver: Driver) -> None:
+    before = driver.chip.time_in(driver.now)["standby_xosc"]
+    driver.mode(reg.SLEEP)
+    driver.wait(1 * MS)
+    driver.mode(reg.TX)
+    driver.wait(250 * US)
+    # And the transaction that sends it to sleep.
+    assert driver.chip.time_in(driver.now)["standby_xosc"] - before == 250 * US + 2 * US
 
 
 def test_waking_up_takes_the_oscillator_250_us(driver: Driver) -> None:
@@ -52,6 +63,15 @@ def test_the_synthesizer_locks_in_60_us(driver: Driver, mode: int) -> None:
     driver.wait(1)
     assert (driver.lines()["dio4"], driver.lines()["dio5"]) == (1, 1)
     assert driver.read(reg.OP_MODE) == LORA | mode
+
+
+@pytest.mark.parametrize("mode", [reg.STDBY, reg.SLEEP])
+def test_the_synthesizer_is_off_in_standby_and_sleep(driver: Driver, mode: int) -> None:
+    driver.write(reg.DIO_MAPPING_2, 0x40)
+    driver.mode(reg.FSTX)
+    driver.wait(1 * MS)
+    driver.mode(mode)
+    assert driver.lines()["dio4"] == 0
 
 
 def test_from_fstx_only_the_amplifier_has_to_start(driver: Driver) -> None:
@@ -257,6 +277,7 @@ def test_a_new_frequency_while_receiving_counts_only_with_fast_hop(driver: Drive
     driver.mode(reg.RXCONTINUOUS)
     driver.frequency(868_500_000)
     assert [window.lora.frequency for window in driver.antenna.windows] == [868_099_976, 868_500_000]
+    assert driver.antenna.windows[1].open_ns == driver.now + 60 * US + IQ
     assert driver.what() == []
 
 
@@ -271,6 +292,33 @@ def test_image_calibration_runs_10_ms_in_fsk_standby() -> None:
     driver.wait(10 * MS)
     assert driver.read(reg.FSK_IMAGE_CAL) == 0x02
     assert driver.what() == []
+
+
+def test_other_bits_of_its_register_start_no_calibration() -> None:
+    driver = Driver()
+    driver.write(reg.FSK_IMAGE_CAL, 0x02)
+    assert driver.read(reg.FSK_IMAGE_CAL) == 0x02
+
+
+def test_the_fsk_modem_receives_nothing_but_measures() -> None:
+    driver = Driver()
+    driver.antenna.noise = -101.5
+    assert driver.read(reg.FSK_RSSI_VALUE) == 0
+    driver.write(reg.OP_MODE, reg.RXCONTINUOUS)
+    driver.wait(1 * MS)
+    assert driver.read(reg.FSK_RSSI_VALUE) == 203
+    assert not driver.chip.listening
+    assert "rx" in driver.chip.time_in(driver.now)
+    assert driver.what() == []
+
+
+def test_the_fsk_modems_fifo_is_not_the_lora_modems() -> None:
+    driver = Driver()
+    driver.write(reg.FIFO, *b"hello")
+    assert driver.read_many(reg.FIFO, 5) == bytes(5)
+    driver.to_lora()
+    assert driver.read_many(reg.FIFO, 5) == bytes(5)
+    assert driver.read(reg.FIFO_ADDR_PTR) == 5
 
 
 def test_image_calibration_in_another_mode_is_a_violation_and_does_not_run(driver: Driver) -> None:

@@ -216,6 +216,15 @@ def test_an_implicit_header_is_none_and_the_crc_is_as_configured(driver: Driver)
     assert driver.read(reg.IRQ_FLAGS) == reg.RX_DONE | reg.PAYLOAD_CRC_ERROR
 
 
+def test_an_implicit_frame_without_crc_is_not_checked(driver: Driver) -> None:
+    driver.update(reg.MODEM_CONFIG_1, 0x01, 0x01)
+    driver.update(reg.MODEM_CONFIG_2, 0x04, 0)
+    driver.write(reg.PAYLOAD_LENGTH, 5)
+    assert not receive(driver).lora.crc
+    hear(driver, received(b"hexlo", crc=False, crc_ok=False))
+    assert driver.read(reg.IRQ_FLAGS) == reg.RX_DONE
+
+
 def test_an_implicit_header_needs_a_length(driver: Driver) -> None:
     driver.update(reg.MODEM_CONFIG_1, 0x01, 0x01)
     driver.write(reg.PAYLOAD_LENGTH, 0)
@@ -240,6 +249,13 @@ def test_headers_and_packets_are_counted_from_entering_receive_mode_until_sleep(
     for ok in (True, False, True):
         hear(driver, received(b"hello", crc_ok=ok))
     assert driver.read_many(reg.RX_HEADER_CNT_MSB, 4) == bytes([0, 3, 0, 2])
+    driver.antenna.windows[-1].hears.header(driver.now)
+    assert driver.read_many(reg.RX_HEADER_CNT_MSB, 4) == bytes([0, 4, 0, 2])
+    driver.mode(reg.STDBY)
+    assert driver.read_many(reg.RX_HEADER_CNT_MSB, 4) == bytes([0, 4, 0, 2])
+    receive(driver)
+    assert driver.read_many(reg.RX_HEADER_CNT_MSB, 4) == bytes(4)
+    hear(driver, received(b"hello"))
     driver.mode(reg.SLEEP)
     assert driver.read_many(reg.RX_HEADER_CNT_MSB, 4) == bytes(4)
 
@@ -417,6 +433,12 @@ def test_cad_ends_in_standby_with_cad_done(driver: Driver) -> None:
     assert driver.read(reg.OP_MODE) == LORA | reg.STDBY
     assert not driver.chip.listening
     assert driver.what() == []
+
+
+def test_cad_needs_what_receiving_needs(driver: Driver) -> None:
+    driver.write(reg.DETECT_OPTIMIZE, 0xC3)
+    driver.mode(reg.CAD)
+    assert driver.what() == ["errata note 2.3: below 500 kHz AutomaticIFOn (0x31) must be off"]
 
 
 def test_cad_finds_a_preamble_that_is_heard_while_it_listens(driver: Driver) -> None:

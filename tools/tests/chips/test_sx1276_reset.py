@@ -98,6 +98,40 @@ def test_reset_pulled_low_during_the_power_on_reset_is_a_violation() -> None:
     assert version(held, 11 * MS) == 0x12
 
 
+def test_a_reset_early_in_the_power_on_reset_does_not_shorten_it() -> None:
+    chip = Sx1276(FakeAntenna(), pa_boost=True)
+    chip.supply(50 * MS, True)
+    chip.reset(51 * MS, 0)
+    chip.reset(52 * MS, 1)
+    assert version(chip, 60 * MS - 1) == 0
+    assert version(chip, 60 * MS) == 0x12
+
+
+def test_a_reset_held_while_the_supply_comes_has_its_shortest_time_too() -> None:
+    chip = Sx1276(FakeAntenna(), pa_boost=True)
+    chip.reset(0, 0)
+    chip.supply(50 * MS, True)
+    chip.reset(50 * MS + 99 * US, 1)
+    assert [violation.what for violation in chip.violations][1:] == [
+        "reset low for 99000 ns only, at least 100000"
+    ]
+
+
+def test_no_line_is_high_while_the_chip_is_reset_or_without_supply() -> None:
+    driver = Driver()
+    driver.lorawan()
+    assert driver.lines()["dio5"] == 1
+    driver.chip.reset(driver.now, 0)
+    assert set(driver.lines().values()) == {0}
+    driver.wait(1 * MS)
+    driver.chip.reset(driver.now, 1)
+    driver.wait(10 * MS)
+    driver.to_lora()
+    assert driver.lines()["dio5"] == 1
+    driver.chip.supply(driver.now, False)
+    assert set(driver.lines().values()) == {0}
+
+
 def test_releasing_a_pin_that_was_not_low_changes_nothing() -> None:
     driver = Driver()
     driver.chip.reset(driver.now, 1)

@@ -64,6 +64,22 @@ def test_leaving_transmit_mode_stops_the_frame(driver: Driver) -> None:
     assert driver.antenna.sent[0].end_ns == driver.now
     driver.wait(100 * MS)
     assert driver.read(reg.IRQ_FLAGS) == 0
+    driver.mode(reg.SLEEP)
+    assert len(driver.antenna.stops) == 1
+
+
+def test_a_frame_that_has_ended_is_not_stopped(driver: Driver) -> None:
+    send(driver)
+    driver.mode(reg.SLEEP)
+    assert driver.antenna.stops == []
+
+
+def test_mode_ready_comes_with_the_amplifier(driver: Driver) -> None:
+    driver.mode(reg.TX)
+    driver.wait(115 * US - 1)
+    assert driver.lines()["dio5"] == 0
+    driver.wait(1)
+    assert driver.lines()["dio5"] == 1
 
 
 def test_leaving_transmit_mode_before_the_amplifier_is_up_leaves_a_frame_of_no_length(driver: Driver) -> None:

@@ -278,7 +278,7 @@ async def test_a_port_in_use_is_named() -> None:
 
 async def test_what_is_not_served_says_so() -> None:
     async with rig() as it:
-        stub = api.GatewayServiceStub(it.channel)
+        stub = api.MulticastGroupServiceStub(it.channel)
         with pytest.raises(aio.AioRpcError) as failed:
-            await stub.List(api.ListGatewaysRequest(), metadata=it.metadata())
+            await stub.List(api.ListMulticastGroupsRequest(), metadata=it.metadata())
         assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -36,19 +36,22 @@ class Deduplication:
         """One gateway heard a frame that ended at `at_ns`. ValueError if its modulation is none of the region's."""
         data_rate = eu868.data_rate(reception.sf, reception.bandwidth)
         key = (reception.frequency, reception.sf, reception.bandwidth, phy)
+        identities, gateway_id = self._identities, reception.gateway_id
+        uplink_id, context = reception.uplink_id, reception.context
         heard = Heard(
             reception,
             at_ns,
-            self._identities.uplink_id(reception.gateway_id),
-            self._identities.context(reception.gateway_id),
+            identities.uplink_id(gateway_id) if uplink_id is None else uplink_id,
+            identities.context(gateway_id) if context is None else context,
         )
         window = self._windows.get(key)
         if window:
             window.append(heard)
             return
         window = self._windows[key] = [heard]
-        self._scheduler.at(at_ns + self._window_ns, lambda: self._close(window, phy, data_rate))
-        unlock_ns = at_ns + LOCK_FACTOR * self._window_ns + LOCK_LAG_NS
+        begun_ns = self._scheduler.now_ns
+        self._scheduler.at(begun_ns + self._window_ns, lambda: self._close(window, phy, data_rate))
+        unlock_ns = begun_ns + LOCK_FACTOR * self._window_ns + LOCK_LAG_NS
         self._scheduler.at(unlock_ns, lambda: self._unlock(key))
 
     def _close(self, window: list[Heard], phy: bytes, data_rate: int) -> None:

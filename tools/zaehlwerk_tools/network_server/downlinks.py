@@ -21,7 +21,7 @@ from .mac_commands import (
 )
 from .network import Network
 from .phy import FOPTS_MAX, DataDownlink
-from .reception import Uplink
+from .reception import Heard, Uplink
 from .scheduler import NS_PER_S
 from .session import Session
 
@@ -82,7 +82,26 @@ class Downlinks:
         if item and not item.is_encrypted:
             item.f_cnt_down = session.f_cnt_down
         downlink_id = network.identities.downlink_id()
-        taken = gateways.hand_over(items, through, network.transmit)
+        network.downlinks.send(
+            items,
+            through,
+            downlink_id,
+            lambda taken: self._answered(device, session, item, downlink_id, through, taken),
+        )
+
+    def _answered(
+        self,
+        device: Device,
+        session: Session,
+        item: QueueItem | None,
+        downlink_id: int,
+        through: Heard,
+        taken: gateways.Outcome,
+    ) -> None:
+        """The gateway has said what becomes of a downlink."""
+        network = self._network
+        if device.session is not session or network.registry.devices.get(device.dev_eui) is not device:
+            return
         if isinstance(taken, str):
             info = network.registry.device_info(device)
             now = network.scheduler.now_ns

@@ -1,7 +1,9 @@
-"""Through which gateway a downlink goes, and handing it over, window after window."""
+"""Through which gateway a downlink goes, and how it is handed over, window after window."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import eu868
@@ -19,6 +21,36 @@ class Item:
     phy: bytes
     carries_item: bool = False
     """Whether a queue item is in it."""
+
+
+Outcome = Item | str
+"""The item that the gateway took, or the name of the gw.TxAckStatus of the last one if it took none."""
+
+
+class DownlinkPath(ABC):
+    """The way of a downlink to its gateway and of the answer back."""
+
+    @abstractmethod
+    def send(
+        self, items: list[Item], through: Heard, downlink_id: int | None, answered: Callable[[Outcome], None]
+    ) -> None:
+        """Offer the items, one for each window; `answered` is called once with the outcome, or never.
+
+        `downlink_id`: the server's number for it; None: nobody else knows of it, the path draws one if it needs one.
+        """
+
+
+class DirectPath(DownlinkPath):
+    """To gateways in the same process, which answer at once."""
+
+    def __init__(self, transmit: TransmitDownlink) -> None:
+        self._transmit = transmit
+
+    def send(
+        self, items: list[Item], through: Heard, downlink_id: int | None, answered: Callable[[Outcome], None]
+    ) -> None:
+        """Offer the items in turn; `answered` is called before this returns."""
+        answered(hand_over(items, through, self._transmit))
 
 
 def choose(uplink: Uplink, min_margin_db: float, identities: Identities) -> Heard:
@@ -46,7 +78,7 @@ def windows(uplink: Uplink, through: Heard, rx1_delay_s: int) -> tuple[TxInfo, T
     )
 
 
-def hand_over(items: list[Item], through: Heard, transmit: TransmitDownlink) -> Item | str:
+def hand_over(items: list[Item], through: Heard, transmit: TransmitDownlink) -> Outcome:
     """Offer each window in turn; the one that the gateway takes, or the error of the last if it takes none.
 
     Times count from the end of the uplink at that gateway.

@@ -7,7 +7,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from chirpstack_api.api import application_pb2, device_pb2, device_profile_pb2, internal_pb2, tenant_pb2
+from chirpstack_api.api import (
+    application_pb2,
+    device_pb2,
+    device_profile_pb2,
+    gateway_pb2,
+    internal_pb2,
+    tenant_pb2,
+)
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
@@ -18,6 +25,7 @@ from .network import Network
 from .services.applications import ApplicationService
 from .services.device_profiles import DeviceProfileService
 from .services.devices import DeviceService
+from .services.gateways import GatewayService
 from .services.internal import InternalService
 from .services.tenants import TenantService
 
@@ -47,6 +55,7 @@ class GrpcServer:
                 DeviceProfileService(network),
             ),
             (device_pb2.DESCRIPTOR.services_by_name["DeviceService"], DeviceService(network)),
+            (gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"], GatewayService(network)),
             (internal_pb2.DESCRIPTOR.services_by_name["InternalService"], self._internal),
         )
         self._server: aio.Server | None = None

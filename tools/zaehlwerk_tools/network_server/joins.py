@@ -78,7 +78,7 @@ class Joins:
         items = [
             gateways.Item(tx, accept) for tx in gateways.windows(uplink, through, eu868.JOIN_ACCEPT_DELAY_S)
         ]
-        gateways.hand_over(items, through, network.transmit)
+        network.downlinks.send(items, through, None, lambda _: None)
         info = network.registry.device_info(device)
         network.emit(
             device,

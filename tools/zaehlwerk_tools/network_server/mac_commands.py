@@ -71,6 +71,11 @@ def gps_ns(unix_ns: int) -> int:
     return unix_ns + (LEAP_SECONDS - GPS_EPOCH_UNIX_S) * NS_PER_S
 
 
+def unix_ns(since_gps_epoch_ns: int) -> int:
+    """The UTC moment that lies so many nanoseconds after the GPS epoch."""
+    return since_gps_epoch_ns - (LEAP_SECONDS - GPS_EPOCH_UNIX_S) * NS_PER_S
+
+
 def link_check_answer(margin_db: float, gateways: int) -> Command:
     """LinkCheckAns (TS001 5.2): margin above the demodulation floor in whole dB 0..254, number of gateways."""
     return Command(LINK_CHECK, bytes([min(max(int(margin_db), 0), 254), min(gateways, 255)]))

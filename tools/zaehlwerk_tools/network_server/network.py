@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from .device import Device
 from .events import Event
+from .gateways import DownlinkPath
 from .identities import Identities
-from .reception import TransmitDownlink, Uplink
+from .reception import Uplink
 from .registry import Registry
 from .scheduler import Scheduler
 from .settings import Settings
@@ -23,7 +24,7 @@ class Network:
     identities: Identities
     registry: Registry
     streams: Streams
-    transmit: TransmitDownlink
+    downlinks: DownlinkPath
 
     def emit(self, device: Device, event: Event) -> None:
         """Put an event of a device out."""

@@ -17,6 +17,10 @@ class Reception:
     rssi: int
     snr: float
     channel: int = 0
+    uplink_id: int | None = None
+    """The gateway's own number for it; None: one is drawn for the gateway."""
+    context: bytes | None = None
+    """What the gateway wants back with a downlink; None: four bytes are drawn for it."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Tenants, applications, device profiles and devices, in memory, with the refusals of ChirpStack's database (SQLite)."""
+"""Tenants, applications, device profiles and devices, in memory, with the refusals of ChirpStack's database (SQLite).
+
+Gateways are beside it, in `gateway_registry`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from chirpstack_api.api import device_profile_pb2
 
 from .device import Device
 from .errors import internal, invalid, not_found
+from .gateway_registry import GatewayRegistry
 
 
 @dataclass
@@ -69,6 +73,7 @@ class Registry:
         self.applications: dict[str, Application] = {}
         self.profiles: dict[str, Profile] = {}
         self.devices: dict[str, Device] = {}
+        self.gateways = GatewayRegistry()
 
     def tenant(self, tenant_id: str) -> Tenant:
         """A tenant; ApiError NOT_FOUND."""
@@ -156,6 +161,7 @@ class Registry:
             self.remove_application(application.id)
         for profile in [p for p in self.profiles.values() if p.tenant_id == tenant_id]:
             self.remove_profile(profile.id)
+        self.gateways.remove_tenant(tenant_id)
         del self.tenants[tenant_id]
 
     def with_dev_addr(self, dev_addr: int) -> list[Device]:

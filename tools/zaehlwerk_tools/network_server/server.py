@@ -10,6 +10,7 @@ from . import phy
 from .api_keys import ApiKeys
 from .deduplication import Deduplication
 from .downlinks import Downlinks
+from .gateways import DirectPath, DownlinkPath
 from .grpc_server import GrpcServer
 from .identities import Identities
 from .joins import Joins
@@ -25,14 +26,14 @@ from .uplinks import Uplinks
 class NetworkServer:
     """A stand-in for ChirpStack.
 
-    `transmit_downlink` is given each downlink ahead of its time; it may refuse one (see `TransmitDownlink`). `identities`
-    replaces the seeded random values.
+    `transmit_downlink` is given each downlink ahead of its time; it may refuse one (see `TransmitDownlink`). In its place a
+    `DownlinkPath` may stand, for gateways that answer later. `identities` replaces the seeded random values.
     """
 
     def __init__(
         self,
         scheduler: Scheduler,
-        transmit_downlink: TransmitDownlink,
+        transmit_downlink: TransmitDownlink | DownlinkPath,
         seed: int,
         settings: Settings | None = None,
         identities: Identities | None = None,
@@ -40,7 +41,12 @@ class NetworkServer:
         settings = settings or Settings()
         identities = identities or Identities(seed)
         self._streams = Streams(scheduler, settings.history)
-        self._network = Network(scheduler, settings, identities, Registry(), self._streams, transmit_downlink)
+        path = (
+            transmit_downlink
+            if isinstance(transmit_downlink, DownlinkPath)
+            else DirectPath(transmit_downlink)
+        )
+        self._network = Network(scheduler, settings, identities, Registry(), self._streams, path)
         self._add_built_in_tenant()
         self._keys = ApiKeys(identities.secret(), lambda: identities.uuid("api key"))
         self._grpc = GrpcServer(self._network, self._keys)
@@ -74,12 +80,27 @@ class NetworkServer:
         return self._keys.create(tenant_id, read_only=read_only)
 
     def uplink(self, at_ns: int, phy: bytes, reception: Reception) -> None:
-        """One gateway heard a frame that ended at `at_ns`; called once for each gateway.
+        """One gateway heard a frame that ended at `at_ns`; called once for each gateway, when it has told.
 
         ValueError if the modulation is none of EU868's data rates 0 to 5.
         """
         if not self._grpc.is_down:
             self._deduplication.put(at_ns, phy, reception)
+
+    @property
+    def now_ns(self) -> int:
+        """The present moment of the server's clock."""
+        return self._network.scheduler.now_ns
+
+    def knows_gateway(self, gateway_id: str) -> bool:
+        """Whether a gateway is registered."""
+        return gateway_id in self._network.registry.gateways
+
+    def gateway_seen(self, gateway_id: str, metadata: dict[str, str]) -> None:
+        """A gateway has sent statistics; those of an unknown one are dropped."""
+        if self.knows_gateway(gateway_id):
+            gateway = self._network.registry.gateways.get(gateway_id)
+            gateway.last_seen_ns, gateway.metadata = self.now_ns, metadata
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Serve the gRPC API; returns the port. PortInUse if it is taken."""

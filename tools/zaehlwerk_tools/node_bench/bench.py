@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import zaehlwerk_protocol
+from zaehlwerk_tools.energy import BOARDS, consumption
 from zaehlwerk_tools.errors import ZaehlwerkError
 from zaehlwerk_tools.micropython_program import find_micropython
 from zaehlwerk_tools.node_bench.heap_shares import by_room, heap_shares, module_sizes
 from zaehlwerk_tools.node_bench.virtual_day import Course, Day, run_day
 from zaehlwerk_tools.simulator.board import BoardError
+from zaehlwerk_tools.simulator.board_spec import STUB_HEAP
 from zaehlwerk_tools.simulator.firmware_tree import NodeTree, build_tree
 from zaehlwerk_tools.simulator.known_boards import KnownBoard
 
@@ -21,6 +23,8 @@ HEAP = 128 * 1024
 """Of the budget: what an ESP32 without PSRAM gives a program beside asyncio and the network's own needs."""
 SMALL_HEAP = 100 * 1024
 """The node still runs here, with nothing to spare."""
+ROOMY_HEAP = 64 * 1024 * 1024
+"""Enough for all that a day allocates."""
 BLOCK = 16
 """Bytes of a heap block on 32 bit."""
 STEP = 2 * 1024
@@ -28,6 +32,7 @@ STEP = 2 * 1024
 
 _STARTED = re.compile(r"^started (\d+)$")
 _PEAK = re.compile(r"^heap (\d+) ")
+_HOARD = re.compile(r"^hoard (\d+)$")
 _LARGEST = re.compile(r"max free sz: (\d+)")
 
 Tell = Callable[[str], None]
@@ -36,10 +41,8 @@ Tell = Callable[[str], None]
 def bench_node(checkout: Path, board: KnownBoard, tell: Tell) -> dict[str, object]:
     """Measure; `tell` is given a line about each step. Raises ZaehlwerkError where something cannot be run."""
     micropython = find_micropython(checkout, 32).path
-    # The stand-ins name the 64-bit program and find the 32-bit one beside it.
     protocol = Path(zaehlwerk_protocol.__file__).parent
     tree = build_tree(checkout / "firmware", protocol, checkout / ".runtime" / "node")
-    sizes = module_sizes(tree)
     with tempfile.TemporaryDirectory(prefix="zaehlwerk-bench-") as name:
         runs = _Runs(tree, micropython, Path(name), board)
         tell(f"a day with {HEAP // 1024} kB of heap, every peak looked for")
@@ -48,30 +51,69 @@ def bench_node(checkout: Path, board: KnownBoard, tell: Tell) -> dict[str, objec
         small = runs.try_day(SMALL_HEAP)
         tell("the smallest heap that is enough")
         smallest = runs.smallest(SMALL_HEAP if small is not None else HEAP)
-    boot, most, largest = _peaks(probed.log)
-    loaded = [name for name in sizes if not _is_another_board(name, board)]
-    shares = heap_shares(tree, micropython, loaded)
+        tell("a day without collection, for what is allocated")
+        allocated = runs.day(ROOMY_HEAP, hoard=True)
     return {
         "board": board.name,
+        **_heap(probed.log),
+        f"runs_with_{SMALL_HEAP // 1024}k": small is not None,
+        "heap_smallest": smallest,
+        **_code(tree, micropython, board),
+        **_work(probed, allocated),
+        **_charge(probed, board),
+        "notes": probed.notes,
+    }
+
+
+def _heap(log: str) -> dict[str, object]:
+    started, most, largest = _peaks(log)
+    return {
         "heap": HEAP,
-        "heap_after_boot": boot,
+        "heap_after_boot": started,
         "heap_live_most": most,
         "heap_free_min_percent": round(100 * (HEAP - most) / HEAP, 1),
         "heap_free_block": largest,
-        f"runs_with_{SMALL_HEAP // 1024}k": small is not None,
-        "heap_smallest": smallest,
+    }
+
+
+def _code(tree: NodeTree, micropython: Path, board: KnownBoard) -> dict[str, object]:
+    sizes = {name: size for name, size in module_sizes(tree).items() if _is_for(name, board)}
+    shares = heap_shares(tree, micropython, list(sizes))
+    return {
+        "mpy_bytes": sum(sizes.values()),
+        "mpy_bytes_per_room": by_room(sizes),
         "heap_per_room": by_room(shares),
         "heap_per_module": shares,
-        "mpy_bytes": sum(sizes[name] for name in loaded),
-        "mpy_bytes_per_room": by_room({name: sizes[name] for name in loaded}),
-        "uplinks": probed.uplinks,
-        "downlinks": probed.downlinks,
-        "joins": probed.joins,
-        "chip_violations": len(probed.violations),
-        "duty_cycle_violations": probed.duty_cycle_violations,
-        "interrupt_allocations": 0 if not _allocates(probed) else 1,
-        "radio_seconds": {state: round(ns / 1e9, 3) for state, ns in probed.radio_ns.items()},
-        "notes": probed.notes,
+    }
+
+
+def _work(day: Day, hoard: Day) -> dict[str, object]:
+    return {
+        "uplinks": day.uplinks,
+        "downlinks": day.downlinks,
+        "joins": day.joins,
+        "allocated_per_uplink": _hoarded(hoard.log) // hoard.uplinks,
+        "cpu_us_per_uplink_here": round(1e6 * hoard.cpu_s / hoard.uplinks),
+        "interrupt_allocations": sum("MemoryError" in note for note in day.notes),
+        "chip_violations": len(day.violations),
+        "duty_cycle_violations": day.duty_cycle_violations,
+    }
+
+
+def _charge(day: Day, board: KnownBoard) -> dict[str, object]:
+    """The processor counts as computing while its radio is awake; PCNT counts all the time, so it never sleeps."""
+    observed = sum(day.radio_ns.values())
+    asleep = sum(day.radio_ns.get(state, 0) for state in ("off", "sleep_cold", "sleep_warm"))
+    charge = consumption(
+        BOARDS[board.file], day.radio_ns, {"active": observed - asleep, "idle": asleep}, observed
+    )
+    return {
+        "radio_seconds": {state: round(ns / 1e9, 3) for state, ns in day.radio_ns.items()},
+        "charge_mah_per_day": round(charge.total, 2),
+        "charge_mah_per_day_radio": round(sum(charge.radio.values()), 3),
+        "charge_mah_per_day_processor": round(sum(charge.processor.values()), 2),
+        "charge_mah_per_day_rest": round(sum(charge.rest.values()), 2),
+        "charge_left_out": list(charge.left_out),
     }
 
 
@@ -85,11 +127,11 @@ class _Runs:
         self._board = board
         self._count = 0
 
-    def day(self, heap: int, *, probe: bool = False) -> Day:
+    def day(self, heap: int, *, probe: bool = False, hoard: bool = False) -> Day:
         self._count += 1
         folder = self._folder / f"day-{self._count}"
         folder.mkdir()
-        course = Course(self._board, heap, probe)
+        course = Course(self._board, heap, probe, hoard)
         return asyncio.run(run_day(course, self._tree, self._micropython, folder))
 
     def try_day(self, heap: int) -> Day | None:
@@ -108,7 +150,7 @@ class _Runs:
 
 
 def _peaks(log: str) -> tuple[int, int, int]:
-    """(live bytes a minute after the start, at most, largest free block then), from the board's log."""
+    """(live bytes a minute after the start, at most, largest free block then), without the stand-ins' share."""
     started = most = largest = 0
     for line in log.splitlines():
         if found := _STARTED.match(line):
@@ -119,12 +161,22 @@ def _peaks(log: str) -> tuple[int, int, int]:
             largest = int(found[1]) * BLOCK
     if not most or not started:
         raise ZaehlwerkError("the board's log tells nothing of its heap")
-    return started, most, largest
+    return started - STUB_HEAP[32], most - STUB_HEAP[32], largest
 
 
-def _is_another_board(module: str, board: KnownBoard) -> bool:
-    return module.startswith("boards") and module not in {"boards", f"boards.{board.file}"}
+def _hoarded(log: str) -> int:
+    """Bytes that were allocated in all."""
+    told = [int(found[1]) for line in log.splitlines() if (found := _HOARD.match(line))]
+    if not told:
+        raise ZaehlwerkError("the board's log tells nothing of its allocations")
+    return told[-1] - told[0]
 
 
-def _allocates(day: Day) -> bool:
-    return any("MemoryError" in note for note in day.notes)
+def _is_for(module: str, board: KnownBoard) -> bool:
+    """Whether `module` is loaded on this board at some time: not those of other boards and radio chips."""
+    room, _, name = module.partition(".")
+    if room == "boards" and name:
+        return name == board.file
+    if room == "radio" and name.startswith("sx"):
+        return name.startswith(board.hardware.radio.chip)
+    return True

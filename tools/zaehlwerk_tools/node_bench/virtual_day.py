@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from chirpstack_api import api
@@ -62,11 +63,13 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a day is run: the node's heap in bytes, and whether its peaks are looked for."""
+    """How a day is run: the node's heap in bytes, whether its peaks are looked for (`probe`), or nothing is ever
+    collected and what was allocated is told every hour (`hoard`)."""
 
     board: KnownBoard
     heap: int
     probe: bool = False
+    hoard: bool = False
     seconds: int = DAY_S
     channels: int = 0  # 0: as many as the board has hardware counters
 
@@ -170,6 +173,7 @@ def _spec(course: Course, key: bytes) -> BoardSpec:
         crystal_ppb=10_000,
         strict=True,
         probe=course.probe,
+        hoard=course.hoard,
     )
 
 
@@ -180,14 +184,11 @@ def _ask(scheduler: Scheduler, enqueue: Callable[[Command, bool], Awaitable[obje
         (6, Command(2, BACKFILL, (0, 0, _BACKFILL_ROWS)), False),
         (13, Command(3, BACKFILL, (0, (START_NS // NS // INTERVAL_S + 4) & 0xFFFF, _BACKFILL_ROWS)), True),
     ):
-        scheduler.at(
-            START_NS + hour * _HOUR_NS,
-            lambda command=command, confirmed=confirmed: enqueue(command, confirmed),
-        )
+        scheduler.at(START_NS + hour * _HOUR_NS, partial(enqueue, command, confirmed))
 
 
 def _enqueue(channel: aio.Channel, key: str) -> Callable[[Command, bool], Awaitable[object]]:
-    stub = api.DeviceServiceStub(channel)
+    stub = api.DeviceServiceStub(channel)  # type: ignore[no-untyped-call]
 
     def enqueue(command: Command, confirmed: bool) -> Awaitable[object]:
         item = api.DeviceQueueItem(

@@ -179,7 +179,7 @@ class Board:
             0 if self.radio.chip.listening else NEVER_MS,
             spec.lateness.code_ms,
             spec.lateness.irq_ms,
-            spec.lateness.always | spec.strict << 1 | spec.probe << 2,
+            spec.lateness.always | spec.strict << 1 | spec.probe << 2 | spec.hoard << 3,
         )
         command = [str(self._micropython.with_name("micropython32" if spec.bits == 32 else "micropython"))]
         if spec.heap is not None:

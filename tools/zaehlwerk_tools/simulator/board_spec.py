@@ -73,7 +73,8 @@ class BoardSpec:
     (None: as far as it can). `heap`: bytes for the node's own program, the stub's share comes on top (None: MicroPython's
     default, 1 or 2 MB). `hardware`: chips and pins. `analog_uv`: pin to µV. `may_end`: main.py may return (a node's never does).
     `strict`: an interrupt handler that allocates ends the program with a MemoryError. `probe`: every new peak of live heap
-    is written to the board's log, with MicroPython's own account of its blocks.
+    is written to the board's log, with MicroPython's own account of its blocks. `hoard`: nothing is ever collected, and
+    every hour the log is told what is allocated.
     """
 
     number: int
@@ -97,6 +98,7 @@ class BoardSpec:
     seed: int | str = 0
     strict: bool = False
     probe: bool = False
+    hoard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -390,7 +390,6 @@ class Sx1276(Chip):
         self._fifo = bytearray(256)
         self._headers = self._packets = 0
         self._count()
-        self._oscillator_ns = FOREVER
         self._pll_lock = False
         self._mode_ready = True
         self._consumption.enter(at_ns, "sleep_warm")
@@ -523,7 +522,6 @@ class Sx1276(Chip):
         if self._mode == reg.CAD:
             return
         self._phases.cancel("end")
-        self._lora[reg.MODEM_STAT] |= reg.RX_ON_GOING | reg.SIGNAL_SYNCHRONIZED | reg.SIGNAL_DETECTED
         if self._modem().explicit:
             self._lora[reg.MODEM_STAT] |= reg.HEADER_INFO_VALID
             self._headers += 1

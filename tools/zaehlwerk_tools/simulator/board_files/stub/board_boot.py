@@ -69,6 +69,8 @@ sys.path[:] = ["", ".frozen", "/lib"]
 sys.argv[:] = []
 if flags & 4:
     link.start_probing()
+if flags & 8:
+    link.start_hoarding()
 link.start_alarms(cut_ms, cut_us, lease_ms, lines_ms, seed)
 for name in (
     "virtual_flash",

@@ -102,6 +102,29 @@ def start_probing():
     tell = probe
 
 
+def start_hoarding():
+    """Nothing is collected any more, whoever asks for it; once an hour the log is told what is allocated."""
+    import gc
+
+    class Hoard:
+        def __getattr__(self, name):
+            return getattr(gc, name)
+
+        collect = staticmethod(lambda: 0)
+
+    def told():
+        print("hoard", gc.mem_alloc())
+        alarm.set(ms + 3600000, us)
+
+    gc.collect()
+    gc.disable()
+    import sys
+
+    sys.modules["gc"] = Hoard()
+    alarm = Alarm(told)
+    alarm.set(_PROBE_MS, 0)
+
+
 def more(size):
     """Wait for `size` bytes of answer in `reply`. The simulator gone means the end of this board too."""
     if _in.readinto(reply, size) != size:
