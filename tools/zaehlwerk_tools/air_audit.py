@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from zaehlwerk_tools.simulator.board import Board
+from zaehlwerk_tools.simulator.duty_cycle import DutyCycle
+from zaehlwerk_tools.simulator.scheduler import NS
 
 _JOIN_REQUEST, _UNCONFIRMED_UP, _CONFIRMED_UP = 0, 2, 4
 """MType (LoRaWAN 1.0.4 section 4.2.1)."""
@@ -49,3 +54,28 @@ def reused(log: Iterable[Mapping[str, object]]) -> list[Reuse]:
             if used.setdefault(counter, phy) != phy:
                 found.append(Reuse(sender, at_ns, "FCnt", counter))
     return found
+
+
+def broken_rules(
+    log: Iterable[Mapping[str, object]], duty_cycle: DutyCycle, boards: Iterable[Board]
+) -> list[str]:
+    """Every rule that a node broke, in words: reused nonces and counters, duty cycle, what its radio chip forbids."""
+    told = [
+        f"board {reuse.sender} used {reuse.what} {reuse.number} for a second frame, at {_clock(reuse.at_ns)}"
+        for reuse in reused(log)
+    ]
+    told += [
+        f"{violation.sender} was on the air for {violation.used_ns / NS:.2f} s of the hour before "
+        f"{_clock(violation.at_ns)} at {violation.frequency / 1e6:.3f} MHz, where {violation.allowed_ns / NS:.2f} s are allowed"
+        for violation in duty_cycle.violations
+    ]
+    told += [
+        f"{board.name}, radio chip, {_clock(violation.at_ns)}: {violation.what}"
+        for board in boards
+        for violation in board.radio.violations
+    ]
+    return told
+
+
+def _clock(at_ns: int) -> str:
+    return f"{datetime.fromtimestamp(at_ns / NS, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"

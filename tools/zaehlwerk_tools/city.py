@@ -12,6 +12,7 @@ import zaehlwerk_protocol
 from zaehlwerk_bridge.service import Bridge
 from zaehlwerk_bridge.store import Store
 from zaehlwerk_tools import memory
+from zaehlwerk_tools.air_audit import broken_rules
 from zaehlwerk_tools.broker import BrokerProcess
 from zaehlwerk_tools.broker_report import dropped_messages
 from zaehlwerk_tools.city_bridge import bridge_settings, running_bridge
@@ -92,6 +93,7 @@ async def run_city(plan: Plan, progress: Callable[[Progress], None]) -> CityResu
             board_memory=board_memory,
             run_memory=run_memory,
             settled=settled,
+            broken_rules=broken_rules(city.air.log, city.air.duty_cycle, city.started),
             artifacts={"ledger.txt": dump, "frames.jsonl": city.air.log_text(), **network.artifacts()},
             fallbacks=[
                 note

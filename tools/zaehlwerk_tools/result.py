@@ -41,3 +41,6 @@ class CityResult:
         default_factory=dict
     )  # file name -> text to keep, e.g. the ledger's dump
     fallbacks: Sequence[str] = ()  # what stood in for something that this machine lacks, in words
+    broken_rules: Sequence[
+        str
+    ] = ()  # what the nodes did that LoRaWAN, the law or a radio chip's datasheet forbids

@@ -33,7 +33,7 @@ RunCity = Callable[[Plan, Callable[[Progress], None]], Awaitable[CityResult]]
 
 
 def simulate(request: Request, run_city: RunCity) -> int:
-    """Runs it and returns the exit status: 0 if the platform knows exactly what the table says, else 1.
+    """Runs it and returns the exit status: 0 if the platform knows exactly what the table says and the nodes kept all rules, else 1.
 
     Raises ZaehlwerkError for everything that a person can do something about; nothing is written then.
     """
@@ -63,7 +63,7 @@ def simulate(request: Request, run_city: RunCity) -> int:
     people.print(f"report: {(out / REPORT).absolute()}", markup=False, highlight=False, soft_wrap=True)
     if request.as_json:
         sys.stdout.write(line + "\n")
-    return EXIT_EXACT if comparison.exact else EXIT_NOT_EXACT
+    return EXIT_EXACT if numbers["exact"] else EXIT_NOT_EXACT
 
 
 async def _run(plan: Plan, run_city: RunCity, progress: Callable[[Progress], None]) -> CityResult:

@@ -18,6 +18,7 @@ def summary(plan: Plan, result: CityResult, comparison: Comparison) -> Mapping[s
     `pulses`, `published`, `lost`, `duplicated`, `misplaced`, `unobserved`: pulses. `intervals` and what is made of
     them: station x channel x quarter-hour. `payload_bytes_mean`: application payload of the count frames.
     `broker_dropped` is null if the broker does not tell, memory (bytes) if it was not measured.
+    `exact` asks for no `broken_rules` too.
     """
     frames = result.count_frames
     return {
@@ -49,8 +50,9 @@ def summary(plan: Plan, result: CityResult, comparison: Comparison) -> Mapping[s
         "board_memory": result.board_memory,
         "run_memory": result.run_memory,
         "settled": result.settled,
+        "broken_rules": len(result.broken_rules),
         "seed": plan.seed,
-        "exact": comparison.exact,
+        "exact": comparison.exact and not result.broken_rules,
     }
 
 

@@ -158,6 +158,9 @@ def _facts(plan: Plan, result: CityResult, comparison: Comparison) -> Iterator[s
         yield f"not settled: the ledger still waited after {plan.settle_intervals} more intervals"
     yield from (f"note: {told}" for told in result.fallbacks)
     yield from (f"fault: {told}" for told in _faults(comparison))
+    yield from (f"fault: {told}" for told in result.broken_rules[:10])
+    if len(result.broken_rules) > 10:
+        yield f"fault: and {len(result.broken_rules) - 10:,} more rules broken"
 
 
 def _faults(comparison: Comparison, most: int = 10) -> Iterator[str]:

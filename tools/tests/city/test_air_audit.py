@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from zaehlwerk_tools.air_audit import Reuse, reused
+from types import SimpleNamespace
+from typing import Any, cast
+
+from zaehlwerk_tools.air_audit import Reuse, broken_rules, reused
+from zaehlwerk_tools.simulator.chips.chip import Violation
+from zaehlwerk_tools.simulator.duty_cycle import DutyCycle
 
 EUIS = bytes(range(16))
 
@@ -54,3 +59,20 @@ def test_a_join_request_alone_does_not_allow_a_counter_again() -> None:
 def test_downlinks_are_not_looked_at() -> None:
     log = [entry(data(3, payload), sender="gateway", direction="down") for payload in (b"x", b"y")]
     assert reused(log) == []
+
+
+def test_every_broken_rule_is_told_in_words() -> None:
+    duty_cycle = DutyCycle()
+    duty_cycle.add("board 2", 868_650_000, 1_781_733_600_000_000_000, 50_000_000)
+    radio = SimpleNamespace(violations=[Violation(1_781_733_600_000_000_000, "a command while BUSY is high")])
+    board = cast("Any", SimpleNamespace(name="board 3", radio=radio))
+    log = [entry(data(3, b"x")), entry(data(3, b"y"), at_ns=1_781_733_600_000_000_000)]
+    assert broken_rules(log, duty_cycle, [board]) == [
+        "board 1 used FCnt 3 for a second frame, at 2026-06-17 22:00:00 UTC",
+        "board 2 was on the air for 0.05 s of the hour before 2026-06-17 22:00:00 UTC at 868.650 MHz, where 0.00 s are allowed",
+        "board 3, radio chip, 2026-06-17 22:00:00 UTC: a command while BUSY is high",
+    ]
+
+
+def test_a_run_in_which_nobody_broke_a_rule_tells_nothing() -> None:
+    assert broken_rules([entry(join(0)), entry(data(0, b"x"))], DutyCycle(), []) == []
