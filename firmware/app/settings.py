@@ -15,7 +15,7 @@ MAX_BYTES = 4096
 _EARLIEST_S = 3
 REQUIRED = object()
 
-# Kinds of values. A row is (name, kind, limit, default, meaning); limit depends on the kind.
+# Kinds of values. A row is (name, kind of value, limit, default, meaning); limit depends on the kind.
 HEX = "hex"  # limit: number of digits
 INT = "int"  # limit: (lowest, highest)
 OPTIONAL = "int or null"  # the same
@@ -53,14 +53,66 @@ TABLE = (
     ("grace_s", INT, (0, 600), 20, "seconds after power-on before the watchdog starts, for the technician"),
     ("channels", "list", (1, 8), REQUIRED, "what is counted, in the order of the frames"),
 )
+# What a channel's sensor can be, and a row's sixth column: the kinds that have this setting; without it all have.
+KINDS = ("pulse", "contact", "presence", "direction", "tube", "radar")
+_BOUNCING = ("contact", "presence", "direction")
+_SEVERAL = ("direction", "tube", "radar")
+# Outputs of the kinds that tell passages apart, in the order in which their sensors count them.
+OUTPUTS = {
+    "direction": ("ab", "ba", "unknown"),
+    "tube": ("motor_ab", "motor_ba", "bicycle_ab", "bicycle_ba", "unknown"),
+    "radar": ("towards", "away"),
+}
+ALL = "all"
+_NAMES = (ALL, "ab", "ba", "motor_ab", "motor_ba", "bicycle_ab", "bicycle_ba", "towards", "away", "unknown")
+
 CHANNEL_TABLE = (
     ("class", CHOICE, channel.CLASSES, REQUIRED, "what is counted"),
     ("direction", CHOICE, channel.DIRECTIONS, "unknown", "towards the city is in"),
-    ("sensor", CHOICE, ("pulse",), "pulse", "kind of sensor, a module in counting/"),
-    ("pin", INT, (0, 48), REQUIRED, "GPIO of the pulses"),
+    ("sensor", CHOICE, KINDS, "pulse", "kind of sensor, a module in counting/"),
+    (
+        "shares",
+        OPTIONAL,
+        (0, 6),
+        None,
+        "number of the earlier channel, from 0, whose sensor counts this one too; null: this one has its own",
+        _SEVERAL,
+    ),
+    ("output", CHOICE, _NAMES, ALL, "which of the passages that its sensor tells apart this is", _SEVERAL),
+    ("pin", INT, (0, 48), REQUIRED, "GPIO of the pulses, of contact, beam or tube A, or of what the radar sends"),
+    ("pin_b", INT, (0, 48), REQUIRED, "GPIO of contact, beam or tube B", ("direction", "tube")),
+    ("tx_pin", OPTIONAL, (0, 48), None, "GPIO to the radar, which is then set up; null: not connected", ("radar",)),
     ("ok_pin", OPTIONAL, (0, 48), None, "GPIO that is 1 while the sensor works; null: it has none"),
-    ("edge", CHOICE, ("rising", "falling"), "rising", "edge of the pulse that counts"),
-    ("pull", CHOICE, ("none", "up", "down"), "none", "resistor inside the chip, for pin and ok_pin"),
+    (
+        "edge",
+        CHOICE,
+        ("rising", "falling"),
+        "rising",
+        "edge that counts; of a contact, the level after it is active",
+        ("pulse", "contact", "presence", "direction", "tube"),
+    ),
+    ("pull", CHOICE, ("none", "up", "down"), "none", "resistor inside the chip, for the pins of contacts and ok_pin"),
+    ("debounce_ms", INT, (2, 200), 10, "a level that lasts so long is no bounce", _BOUNCING),
+    ("gap_ms", INT, (50, 10000), 100, "inactive for so long, and the passage is over", _BOUNCING),
+    ("dead_ms", INT, (0, 60000), 0, "from a passage's begin on so long nothing else counts", ("contact",)),
+    ("window_ms", INT, (100, 10000), 1000, "at most so long from one sensor to the other", ("direction",)),
+    ("distance_mm", INT, (300, 5000), REQUIRED, "from tube to tube, measured on the road", ("tube",)),
+    ("bounce_ms", INT, (5, 40), 25, "edges of a tube so soon after a hit are its bounces", ("tube",)),
+    ("uart", INT, (1, 2), 1, "number of the UART", ("radar",)),
+    ("baud", INT, (9600, 230400), 19200, "its speed", ("radar",)),
+    ("unit", CHOICE, ("kmh", "mps"), "kmh", "unit of the speeds that the radar sends", ("radar",)),
+    ("min_hits", INT, (2, 100), 3, "fewer detections are no passage", ("radar",)),
+    ("quiet_ms", INT, (200, 10000), 600, "without a detection for so long, and the passage is over", ("radar",)),
+    ("min_speed_kmh", INT, (1, 100), 5, "slower detections are ignored", ("radar",)),
+    (
+        "stuck_s",
+        INT,
+        (10, 3600),
+        600,
+        "active for longer is a fault",
+        ("contact", "presence", "direction", "radar"),
+    ),
+    ("silent_s", OPTIONAL, (60, 604800), None, "without a passage for longer is a fault; null: never"),
 )
 
 
@@ -103,12 +155,7 @@ def _word(text, longest):
 
 def _rows(where, table, document):
     """A dict with every name of `table`, checked, defaults filled in."""
-    if not isinstance(document, dict):
-        raise SettingsError("%smust be an object with names and values" % where)
-    known = [row[0] for row in table]
-    for name in document:
-        if name not in known:
-            raise SettingsError("%s%s: unknown setting; known: %s" % (where, name, ", ".join(known)))
+    _known(where, [row[0] for row in table], document, "unknown setting")
     result = {}
     for row in table:
         name, kind, limit, default = row[0], row[1], row[2], row[3]
@@ -122,16 +169,125 @@ def _rows(where, table, document):
                 raise SettingsError(
                     "%s%s: must be a list of %d to %d channels" % (where, name, limit[0], limit[1])
                 )
-            result[name] = [
-                _rows("%s[%d]." % (name, i), CHANNEL_TABLE, entry) for i, entry in enumerate(entries)
-            ]
+            result[name] = _channels(name, entries)
         else:
             result[name] = _value(where, row, document[name])
     return result
 
 
+def _known(where, names, document, what):
+    if not isinstance(document, dict):
+        raise SettingsError("%smust be an object with names and values" % where)
+    for name in document:
+        if name not in names:
+            raise SettingsError("%s%s: %s; known: %s" % (where, name, what, ", ".join(names)))
+
+
+def _channels(list_name, documents):
+    """The channels, each with the settings that its kind of sensor has; `output` becomes a number, None for all."""
+    entries = []
+    for i, document in enumerate(documents):
+        where = "%s[%d]." % (list_name, i)
+        _known(where, [row[0] for row in CHANNEL_TABLE], document, "unknown setting")
+        if document.get("shares") is None:
+            row = CHANNEL_TABLE[2]
+            kind = _value(where, row, document.get("sensor", row[3]))
+            table = [row for row in CHANNEL_TABLE if len(row) < 6 or kind in row[5]]
+            _known(where, [row[0] for row in table], document, "is no setting of a %s sensor" % kind)
+            entries.append(_rows(where, table, document))
+        else:
+            entries.append(_sharing(where, document, entries))
+    for i, entry in enumerate(entries):
+        if entry["sensor"] not in OUTPUTS:
+            _claims("%s[%d]." % (list_name, i), entry, None)
+        elif entry["shares"] is None:
+            _outputs(list_name, entries, i)
+    return entries
+
+
+def _sharing(where, document, earlier):
+    """A channel that is fed by the sensor of an earlier one: all about the sensor stands there."""
+    table = [row for row in CHANNEL_TABLE if row[0] in ("class", "direction", "shares", "output")]
+    names = [row[0] for row in table]
+    _known(where, names, document, "belongs to the channel that describes the sensor, not to one that shares it")
+    entry = _rows(where, table, document)
+    owner = entry["shares"]
+    if owner >= len(earlier) or earlier[owner].get("shares") is not None:
+        raise SettingsError("%sshares: channel %d is no earlier one with a sensor of its own" % (where, owner))
+    kind = earlier[owner]["sensor"]
+    if kind not in OUTPUTS:
+        raise SettingsError(
+            "%sshares: the %s sensor of channel %d has one output; several have: %s"
+            % (where, kind, owner, ", ".join(_SEVERAL))
+        )
+    entry["sensor"] = kind
+    return entry
+
+
+def _outputs(list_name, entries, owner):
+    """Check that the channels of a sensor take each of its outputs once, or one takes all."""
+    kind = entries[owner]["sensor"]
+    names = OUTPUTS[kind]
+    group = [i for i, entry in enumerate(entries) if i == owner or entry.get("shares") == owner]
+    takers, ways = {}, {}
+    for i in group:
+        where, entry = "%s[%d]." % (list_name, i), entries[i]
+        output = entry["output"]
+        if output == ALL and len(group) > 1:
+            raise SettingsError(
+                "%soutput: %d channels share this sensor, so each takes one of %s"
+                % (where, len(group), ", ".join(names))
+            )
+        if output != ALL and output not in names:
+            raise SettingsError("%soutput: a %s sensor has %s" % (where, kind, ", ".join(names)))
+        if output in takers:
+            raise SettingsError("%soutput: %s is counted by channel %d already" % (where, output, takers[output]))
+        takers[output] = i
+        _claims(where, entry, output)
+        ways.setdefault(output.split("_")[-1], []).append(entry["direction"])
+        entry["output"] = None if output == ALL else names.index(output)
+    missing = [name for name in names if name not in takers]
+    if missing and ALL not in takers:
+        raise SettingsError(
+            '%s[%d]: nobody counts the output %s of its sensor; add a channel with "shares": %d and "output": "%s", or'
+            ' have one channel alone with "output": "all"' % (list_name, owner, missing[0], owner, missing[0])
+        )
+    one, other = [ways.get(way, []) for way in (names if kind == "radar" else ("ab", "ba"))]
+    if one and (len(set(one)) > 1 or len(set(other)) > 1 or (one[0] == other[0] != "unknown")):
+        raise SettingsError(
+            "%s[%d].direction: its sensor counts two ways, %s and back: one is in and the other out"
+            % (list_name, owner, names[0])
+        )
+
+
+def _claims(where, entry, output):
+    """Refuse a class or a direction that the sensor cannot see."""
+    kind, named, way = entry["sensor"], entry["class"], entry["direction"]
+    allowed = None
+    if kind == "tube":
+        allowed = {"m": "kfz", "b": "bicycle"}.get(output[0], "unknown")
+    if allowed is not None and named != allowed:
+        raise SettingsError("%sclass: the output %s of a tube sensor is %s" % (where, output, allowed))
+    if kind != "pulse" and named in ("heavy", "light"):
+        raise SettingsError("%sclass: a %s sensor cannot tell %s vehicles; use kfz" % (where, kind, named))
+    if output is None:
+        return
+    if output in (ALL, "unknown"):
+        ways = ("unknown", "both") if output == ALL else ("unknown",)
+    else:
+        ways = ("in", "out", "unknown")
+    if way not in ways:
+        raise SettingsError(
+            "%sdirection: of the output %s it can only be %s" % (where, output, " or ".join(ways))
+        )
+
+
 def validate(document):
-    """The settings in `document` (a dict from JSON) with defaults; SettingsError."""
+    """The settings in `document` (a dict from JSON) with defaults; SettingsError.
+
+    A channel has the settings of its kind of sensor, a channel that shares one only `class`, `direction`, `sensor`,
+    `shares` and `output`; there, `output` is a number in the order of OUTPUTS, or None for all.
+    """
     settings = _rows("", TABLE, document)
     interval = settings["interval_s"]
     if interval % 60 or 86400 % interval:
@@ -141,14 +297,27 @@ def validate(document):
     offset = settings["uplink_offset_s"]
     if offset is not None and offset > last_offset_s(interval):
         raise SettingsError("uplink_offset_s: at most %d at this interval" % last_offset_s(interval))
-    pins = []
-    for entry in settings["channels"]:
-        pins.append(entry["pin"])
-        if entry["pin"] in [other["ok_pin"] for other in settings["channels"]]:
-            raise SettingsError("channels: pin %d counts and is an ok_pin" % entry["pin"])
-    if len(set(pins)) < len(pins):
-        raise SettingsError("channels: two of them use the same pin")
+    _hardware([entry for entry in settings["channels"] if entry.get("shares") is None])
     return settings
+
+
+def _hardware(sensors):
+    """Refuse pins and UARTs that are used twice, and times that contradict each other."""
+    pins, uarts = [], []
+    for entry in sensors:
+        if entry.get("gap_ms", 1000) <= entry.get("debounce_ms", 0):
+            raise SettingsError("channels: gap_ms must be more than debounce_ms")
+        uarts += [entry["uart"]] if "uart" in entry else []
+        for name in ("pin", "pin_b", "tx_pin"):
+            pin = entry.get(name)
+            if pin is not None:
+                pins.append(pin)
+                if pin in [other["ok_pin"] for other in sensors]:
+                    raise SettingsError("channels: pin %d counts and is an ok_pin" % pin)
+    if len(set(pins)) < len(pins):
+        raise SettingsError("channels: two sensors use the same pin; one sensor for several channels: see shares")
+    if len(set(uarts)) < len(uarts):
+        raise SettingsError("channels: two radars use the same uart")
 
 
 def last_offset_s(interval_s):
@@ -226,7 +395,9 @@ def offset_ms(settings):
 def config_hash(settings):
     """Four bytes that name these settings, the key left out."""
     shown = [settings[row[0]] for row in TABLE if row[0] not in ("app_key", "channels")]
-    shown.append([[entry[row[0]] for row in CHANNEL_TABLE] for entry in settings["channels"]])
+    shown.append(
+        [[entry[row[0]] for row in CHANNEL_TABLE if row[0] in entry] for entry in settings["channels"]]
+    )
     return _digest(shown)
 
 

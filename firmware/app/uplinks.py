@@ -138,10 +138,10 @@ class Uplinks:
             due, send = self._final_at, self._send_final
         if (not node.clock.known or node.clock.doubtful) and self._time_at < due:
             due, send = self._time_at, self._send_empty
-        if self._soon_at is not _NEVER and self._soon_at < due:
-            # The next count may do as well.
-            if counts_at is None or counts_at - self._soon_at > self._need_ms(0):
-                due, send = self._soon_at, self._send_empty
+        soon = self._soon_at
+        # The next count may do as well.
+        if soon is not _NEVER and soon < due and (counts_at is None or counts_at - soon > self._need_ms(0)):
+            due, send = soon, self._send_empty
         if self._queue and self._queue_at < due:
             at = max(self._queue_at, now)
             # Long frames would spend the duty cycle that the next count needs.

@@ -1,20 +1,12 @@
 """The device's side of adaptive data rate: asking for a sign of life, then stepping down to be heard.
 
-LoRaWAN 1.0.4 section 4.3.1.1.
+LoRaWAN 1.0.4 section 4.3.1.1, table 9: the steps come at fixed counts, whether or not one has anything to change.
 """
 
-ACK_LIMIT = 64
-ACK_DELAY = 32
+from micropython import const
 
-
-def wants_answer(session):
-    """Whether the next uplink carries ADRACKReq."""
-    return session.adr_ack_count >= ACK_LIMIT
-
-
-def exhausted(session):
-    """Whether every step of the back-off was taken and the network is still silent."""
-    return session.adr_ack_count >= ACK_LIMIT + ACK_DELAY and _at_the_end(session)
+ACK_LIMIT = const(64)
+ACK_DELAY = const(32)
 
 
 def count_uplink(session):
@@ -24,7 +16,7 @@ def count_uplink(session):
     over = session.adr_ack_count - ACK_LIMIT
     if over < ACK_DELAY or over % ACK_DELAY:
         return False
-    if session.tx_power:
+    if over == ACK_DELAY:
         session.tx_power = 0
     elif session.data_rate:
         session.data_rate -= 1
@@ -34,17 +26,7 @@ def count_uplink(session):
     return True
 
 
-def heard(session):
-    """A downlink of this session came."""
-    session.adr_ack_count = 0
-
-
 def next_data_rate(session):
     """The data rate of the next uplink: one lower when it will be a step of the back-off."""
     over = session.adr_ack_count + 1 - ACK_LIMIT
-    steps = over >= ACK_DELAY and over % ACK_DELAY == 0 and session.tx_power == 0 and session.data_rate > 0
-    return session.data_rate - 1 if steps else session.data_rate
-
-
-def _at_the_end(session):
-    return session.tx_power == 0 and session.data_rate == 0 and session.nb_trans == 1
+    return session.data_rate - (over > ACK_DELAY and over % ACK_DELAY == 0 and session.data_rate > 0)

@@ -1,12 +1,14 @@
 """Carries the MAC's operations out with a radio and asyncio; what the application talks to.
 
-From the start of a transmission to the end of the second window `quiet` is held: storage and collection wait.
+From the start of a transmission to the end of the second window `quiet` is held: storage, collection and the loading
+of code wait.
 """
 
 import asyncio
 import gc
 import time
 
+from lorawan import unload
 from lorawan.operations import Done, Listen, Transmit
 from radio import RadioError
 
@@ -27,51 +29,75 @@ class Device:
         self._radio = radio
         self._quiet = quiet
         self._uptime = uptime
-        self._schedule = None
+        self._begun = None
+        self._not_before = 0
         self._region = region
         self._random = random
         self._turn = asyncio.Lock()
 
     @property
     def joined(self):
-        """Whether there is a session, of this start or of one before."""
-        return self.mac.session is not None
+        """Whether there is a session with counters left, of this start or of one before."""
+        return self.mac.joined
 
     def start(self):
         """Power the radio up; raises RadioError."""
         self._radio.start()
 
     def rejoin(self):
-        """Start a new round of joining: back-off and data rates from the beginning."""
-        self._schedule = None
+        """Begin a round of joining, or go on with one in which nothing was heard since, also before a restart."""
+        self._begun = None
 
     async def join_once(self, spread_ms=0):
-        """One join request when back-off and duty cycle allow it; whether it was accepted.
+        """One join request when back-off and duty cycle allow it; whether it was accepted. Raises NoncesSpent.
 
         spread_ms: the first request of a round waits a random part of it.
         """
         async with self._turn:
-            schedule = self._schedule
-            if schedule is None:
-                from lorawan.join import JoinSchedule
-
-                schedule = self._schedule = JoinSchedule(self._region, self._random)
-                schedule.delay(self._uptime(), spread_ms)
-            data_rate = schedule.data_rate()
-            await self._until(schedule.earliest(self._uptime()))
-            schedule.sent(self._uptime(), self.mac.join_airtime_us(data_rate))
-            done = await self._run(self.mac.join, data_rate)
+            self._begin(spread_ms)
+            await self._until(self._not_before)
+            done = await self._run(self.mac.join, *self._next_request())
             if done.joined:
-                self._schedule = None
+                self._begun = None
             return done.joined
 
     def join_wait_ms(self):
         """How long the back-off still holds the next join request back, 0 when it may go out."""
-        schedule = self._schedule
-        if schedule is None:
-            return 0
+        self._begin(0)
+        return max(0, self._not_before - self._uptime())
+
+    def _begin(self, spread_ms):
+        """Know when the round began, and what it waits for: after a restart its last request counts as just sent."""
+        if self._begun is not None:
+            return
+        attempts, seconds = self.mac.join_round
         now = self._uptime()
-        return schedule.earliest(now) - now
+        self._begun = now - 1000 * seconds
+        if attempts:
+            self._pause(self.mac.join_round_rate, now)
+        else:
+            self._not_before = now + (self._random(spread_ms) if spread_ms else 0)
+
+    def _pause(self, data_rate, now):
+        from lorawan import join
+
+        airtime_us, seconds = self.mac.join_airtime_us(data_rate), (now - self._begun) // 1000
+        self._not_before = now + join.pause_ms(airtime_us, seconds, self._random)
+        unload("join")
+
+    def _next_request(self):
+        """(data rate, requests of this round with it, seconds since the first) of a request that goes out now."""
+        from lorawan import join
+
+        attempts, now = self.mac.join_round[0], self._uptime()
+        data_rate = join.data_rate(self._region, attempts)
+        self._pause(data_rate, now)
+        return data_rate, attempts + 1, (now - self._begun) // 1000
+
+    async def fall_back(self):
+        """Use the session before the present one again, if that was never heard; whether there was one."""
+        async with self._turn, self._quiet:
+            return self.mac.fall_back()
 
     def stop(self):
         """The radio sleeps."""

@@ -1,41 +1,34 @@
-"""PHY payloads of LoRaWAN 1.0.4 (chapters 4 and 6): made and taken apart, no state.
+"""PHY payloads of data frames (LoRaWAN 1.0.4 chapter 4): made and taken apart, no state. Join frames: see `join`.
 
-Every reader checks the MIC before it returns anything; what is wrong is a `FrameRefused` with a reason.
+What is wrong with a received frame is a `FrameRefused` with a reason; nothing is returned before its MIC is checked.
 """
+
+from micropython import const
 
 from lorawan import crypto
 
 # MHDR: MType << 5 (LoRaWAN 1.0.4 section 4.2); the low bits are the major version, 0.
-JOIN_REQUEST = 0x00
-JOIN_ACCEPT = 0x20
-UNCONFIRMED_UP = 0x40
-UNCONFIRMED_DOWN = 0x60
-CONFIRMED_UP = 0x80
-CONFIRMED_DOWN = 0xA0
+JOIN_REQUEST = const(0x00)
+JOIN_ACCEPT = const(0x20)
+UNCONFIRMED_UP = const(0x40)
+UNCONFIRMED_DOWN = const(0x60)
+CONFIRMED_UP = const(0x80)
+CONFIRMED_DOWN = const(0xA0)
+# MType and major version; what lies between is reserved and not looked at.
+KIND = const(0xE3)
 
-ADR = 0x80
-ADR_ACK_REQ = 0x40
-ACK = 0x20
-PENDING = 0x10
+ADR = const(0x80)
+ADR_ACK_REQ = const(0x40)
+ACK = const(0x20)
+PENDING = const(0x10)
 
 # MHDR, DevAddr, FCtrl, FCnt, MIC, and the FPort that comes with a payload.
-OVERHEAD = 12
+OVERHEAD = const(12)
+_LAST_COUNTER = const(0xFFFFFFFE)
 
 
 class FrameRefused(ValueError):
     """A received frame that is not for us or not valid; the text is the reason."""
-
-
-class JoinAccept:
-    """What a join accept says: nonces as on the air, CFList as 16 bytes or b""."""
-
-    def __init__(self, plain):
-        self.join_nonce = plain[1:4]
-        self.net_id = plain[4:7]
-        self.address = int.from_bytes(plain[7:11], "little")
-        self.dl_settings = plain[11]
-        self.rx_delay = plain[12] & 0x0F
-        self.cf_list = plain[13:-4]
 
 
 class Downlink:
@@ -51,23 +44,6 @@ class Downlink:
         self.payload = payload
 
 
-def join_request(app_key, join_eui, dev_eui, dev_nonce):
-    """The 23 bytes of a join request; EUIs are 8 bytes as printed, dev_nonce is 16 bits."""
-    body = bytes([JOIN_REQUEST]) + bytes(reversed(join_eui)) + bytes(reversed(dev_eui))
-    body += dev_nonce.to_bytes(2, "little")
-    return body + crypto.mic(app_key, body)
-
-
-def read_join_accept(app_key, phy):
-    """JoinAccept of the `phy` bytes. The network *decrypted* it, so encrypting reads it (section 6.2.3)."""
-    if len(phy) not in (17, 33) or phy[0] != JOIN_ACCEPT:
-        raise FrameRefused("not a join accept")
-    plain = phy[:1] + crypto.encrypt(app_key, phy[1:])
-    if crypto.mic(app_key, plain[:-4]) != plain[-4:]:
-        raise FrameRefused("join accept: MIC")
-    return JoinAccept(plain)
-
-
 def data_up(session, counter, confirmed, control, fopts, port, payload):
     """A data uplink. control holds the flags ADR, ADR_ACK_REQ, ACK; port None sends no payload."""
     header = bytes([CONFIRMED_UP if confirmed else UNCONFIRMED_UP])
@@ -79,16 +55,19 @@ def data_up(session, counter, confirmed, control, fopts, port, payload):
     return message + crypto.data_mic(session.nwk_s_key, 0, session.address, counter, message)
 
 
-def read_downlink(session, phy):
+def read_downlink(session, phy, longest=242):
     """Downlink of the `phy` bytes for `session`; counts nothing, changes nothing.
 
-    The counter's upper half is inferred from session.fcnt_down, the last one taken (-1 before the first);
-    one that is not higher is a replay (LoRaWAN 1.0.4 section 4.3.1.5).
+    longest: what FOpts and FRMPayload may be long together at the data rate it came with (N of RP002-1.0.4). The
+    counter's upper half is inferred from session.fcnt_down, the last one taken (-1 before the first); one that is
+    not higher is a replay, however large the gap (LoRaWAN 1.0.4 section 4.3.1.5).
     """
     if len(phy) < OVERHEAD:
         raise FrameRefused("shorter than a data frame")
-    if phy[0] not in (UNCONFIRMED_DOWN, CONFIRMED_DOWN):
+    if phy[0] & KIND not in (UNCONFIRMED_DOWN, CONFIRMED_DOWN):
         raise FrameRefused("not a data downlink")
+    if len(phy) - OVERHEAD - 1 > longest:
+        raise FrameRefused("longer than the data rate allows")
     if int.from_bytes(phy[1:5], "little") != session.address:
         raise FrameRefused("another device's address")
     control = phy[5]
@@ -97,7 +76,10 @@ def read_downlink(session, phy):
     if counter <= last:
         counter += 0x10000
     message, code = phy[:-4], phy[-4:]
-    if crypto.data_mic(session.nwk_s_key, 1, session.address, counter, message) != code:
+    if (
+        counter > _LAST_COUNTER
+        or crypto.data_mic(session.nwk_s_key, 1, session.address, counter, message) != code
+    ):
         raise FrameRefused("MIC or counter")
     start = 8 + (control & 0x0F)
     if start > len(message):
@@ -110,4 +92,4 @@ def read_downlink(session, phy):
             raise FrameRefused("FOpts together with FPort 0")
         key = session.app_s_key if port else session.nwk_s_key
         payload = crypto.crypt_payload(key, 1, session.address, counter, message[start + 1 :])
-    return Downlink(phy[0] == CONFIRMED_DOWN, control, counter, fopts, port, payload)
+    return Downlink(phy[0] & KIND == CONFIRMED_DOWN, control, counter, fopts, port, payload)

@@ -4,30 +4,54 @@ the last window, never between.
 
 Times are milliseconds of uptime. One transaction at a time: `join` or `send`, then `proceed`, `transmitted` and
 `heard` as the operations ask, until `Done`.
+
+Repetitions. A frame, confirmed or not, goes out up to NbTrans times, unchanged, each time on another channel, until
+any valid downlink comes: it shows that the network has the frame (LoRaWAN 1.0.4 sections 4.3.1.3 and 5.2). After a
+confirmed frame without its ACK nothing is sent for RETRANSMIT_TIMEOUT. What was not acknowledged is the caller's to
+send again, as a new frame.
+
+Two sessions. LoRaWAN 1.0.4 has no command by which a network confirms a new session, and the MIC of a join accept
+does not cover the DevNonce: an old accept, played back, makes a session that no network knows. So the session before
+is kept, also across power cuts, until a downlink verifies under the new one:
+
+- A join accept puts the new session in use; `other` is the last one under which the network was heard.
+- A downlink of the session in use ends the doubt: `other` is forgotten.
+- A downlink that verifies under `other` puts that one back in use and keeps the new one as `other`: the next
+  downlink decides.
+- `fall_back`, for a caller that has asked in vain for long, does the same without a downlink.
 """
 
-from lorawan import adr, frames, mac_commands
+from lorawan import adr, frames, unload
 from lorawan import region as air
-from lorawan.crypto import session_keys
 from lorawan.duty_cycle import DutyCycle
 from lorawan.operations import Done, Listen, Transmit, Wait
-from lorawan.session import Session
+from lorawan.session import FCNT_UP_END, fitting, sticky
 
 _MAX_FOPTS = 15
-# RETRANSMIT_TIMEOUT 2 s +- 1 s (RP002-1.0.4 section 2.4.1), between the NbTrans copies of a frame.
+_LINK_CHECK = b"\x02"
+_DEVICE_TIME = b"\x0d"
+# Applications have 1 to 223; 224 is the certification protocol's, the others are reserved (section 4.3.2).
+_LAST_PORT = 223
+_TEST_PORT = 224
+_JOIN_REQUEST_BYTES = 23
+# RETRANSMIT_TIMEOUT 2 s +- 1 s (RP002-1.0.4 section 3.3).
 _REPEAT_MS = 1000
 _REPEAT_SPREAD_MS = 2000
 # Late or early by up to this much a preamble is still heard; settings may change it.
 DEFAULT_RX_ERROR_MS = 30
+# On top of it: the crystal, and the software that notes the end of a transmission and waits in milliseconds.
 _DRIFT_PPM = 100
+_ANCHOR_US = 2000
+# DeviceTimeAns counts in 1/256 s, rounded down; 3 ms are _ANCHOR_US and the rounding of the uptime.
+_TIME_ERROR_MS = 5
 
 
 class PayloadTooLong(ValueError):
-    """A payload beyond what the data rate and the waiting MAC commands leave; ask `Mac.room` first."""
+    """A payload beyond what the data rate and the caller's own requests leave; ask `Mac.room` first."""
 
 
 class NotJoined(Exception):
-    """Sending needs a session; join first."""
+    """Sending needs a session whose counter is not spent; join first."""
 
 
 class Identity:
@@ -45,11 +69,25 @@ class Identity:
 class Mac:
     """random(n) gives 0..n-1; battery() a DevStatus byte; gain in dB of the antenna over isotropic.
 
-    refused counts received frames that were not taken, by reason.
+    certification: the firmware's version as 4 bytes switches the test protocol of FPort 224 on, whose state is then in
+    the attribute of that name, else that is None. refused counts received frames, and contents of frames, that were not taken, by reason. adr:
+    whether the network may set data rate and power.
     """
 
+    adr = True
+    certification = None
+
     def __init__(
-        self, region, store, identity, random, now=0, battery=None, gain=0, rx_error_ms=DEFAULT_RX_ERROR_MS
+        self,
+        region,
+        store,
+        identity,
+        random,
+        now=0,
+        battery=None,
+        gain=0,
+        rx_error_ms=DEFAULT_RX_ERROR_MS,
+        certification=None,
     ):
         self._region = region
         self._store = store
@@ -57,96 +95,135 @@ class Mac:
         self._random = random
         self._battery = battery
         self._gain = gain
-        self._rx_error_us = rx_error_ms * 1000
-        self.session = store.load_session()
+        self._rx_error_us = rx_error_ms * 1000 + _ANCHOR_US
+        self.session, self.other = store.load_sessions()
         self.duty = DutyCycle(region, now, self._spent_before())
         self.refused = {}
-        self._once = []
+        # Channels used since all were; nothing is sent before _not_before.
+        self._used = 0
+        self._not_before = now
+        self._joining = self._taken = None
+        self._answered = False
         self._clear()
+        if certification is not None and not store.test_port_closed:
+            from lorawan.certification import Certification
+
+            self.certification = Certification(self, certification, store)
 
     def _clear(self):
-        self._request = (None, b"", b"")
-        self._frame = b""
-        self._joining = False
-        self._nonce = b""
+        """No transaction is under way."""
+        self._port, self._payload, self._requests, self._frame = None, b"", b"", b""
         self._confirmed = False
+        self._sent = True
         self._copies = 0
-        self._window = 0
-        self._channel = 0
-        self._data_rate = 0
-        self._time_asked = False
+        self._first_end = None
+        if self._joining is not None:
+            self._joining = None
+            unload("join")
 
     def _spent_before(self):
         """Airtime that the last frame before this start may have taken: its clock is lost, so all is assumed."""
-        if self.session is not None:
-            data_rate = self.session.data_rate
-            length = self._region.MAX_PAYLOAD[data_rate] + frames.OVERHEAD + 1
-        elif self._store.last_data_rate is not None:
-            data_rate, length = self._store.last_data_rate, 23
-        else:
-            return 0
+        session, store, spent = self.session, self._store, 0
+        if session is not None:
+            data_rate = min(session.data_rate, session.air_rate)
+            spent = self._airtime_at(data_rate, self._region.MAX_PAYLOAD[data_rate] + frames.OVERHEAD + 1)
+        if store.last_data_rate is not None and (session is None or store.attempts):
+            spent = max(spent, self.join_airtime_us(store.last_data_rate))
+        return spent
+
+    def _airtime_at(self, data_rate, length):
         sf, bandwidth = self._region.DATA_RATES[data_rate]
         return air.airtime_us(sf, bandwidth, length)
 
     @property
-    def silent(self):
-        """Whether the network has been silent through every step of the ADR back-off."""
-        return self.session is not None and adr.exhausted(self.session)
+    def joined(self):
+        """Whether there is a session with uplink counters left."""
+        return self.session is not None and self.session.fcnt_up < FCNT_UP_END
+
+    @property
+    def join_round(self):
+        """(attempts, seconds) of a round of joining that has not ended, (0, 0) without; see `store.Store`."""
+        return self._store.attempts, self._store.round_s
+
+    @property
+    def join_round_rate(self):
+        """The data rate of the last request of that round."""
+        return self._store.last_data_rate
+
+    def _next_rate(self):
+        return adr.next_data_rate(self.session) if self.adr else self.session.data_rate
 
     def room(self, requests=0):
         """Bytes of payload that the next uplink can hold beside MAC answers and `requests` bytes more."""
-        waiting = sum(len(answer) for answer in self.session.sticky + self._once)
-        fopts = min(_MAX_FOPTS, waiting + requests)
-        return air.max_payload(self._region, adr.next_data_rate(self.session), fopts)
+        return self._region.MAX_PAYLOAD[self._next_rate()] - self._fopts_length(requests)
+
+    def _fopts_length(self, requests):
+        return min(_MAX_FOPTS, len(self.session.answers) + requests)
 
     def stretch(self, length, requests=0):
         """The longest payload that takes no more airtime than `length` bytes: LoRa pays in symbols."""
-        base = self.room(0) - self.room(requests) + frames.OVERHEAD + 1 + length
-        base += min(_MAX_FOPTS, sum(len(answer) for answer in self.session.sticky + self._once))
-        sf, bandwidth = self._region.DATA_RATES[adr.next_data_rate(self.session)]
-        longest = base
-        while air.airtime_us(sf, bandwidth, longest + 1) == air.airtime_us(sf, bandwidth, base):
+        rate = self._next_rate()
+        base = longest = self._fopts_length(requests) + frames.OVERHEAD + 1 + length
+        while self._airtime_at(rate, longest + 1) == self._airtime_at(rate, base):
             longest += 1
         return length + longest - base
 
     def airtime_us(self, length):
         """Airtime of an uplink with `length` bytes of payload and no MAC commands at the current data rate."""
-        sf, bandwidth = self._region.DATA_RATES[self.session.data_rate]
-        return air.airtime_us(sf, bandwidth, length + frames.OVERHEAD + 1)
-
-    # --- requests
-
-    def join(self, now, data_rate):
-        """Ask for a join at `data_rate`; the first operation. The session of before stays until it succeeds."""
-        self._clear()
-        self._joining = True
-        self._data_rate = data_rate
-        self._copies = 1
-        return self.proceed(now)
+        return self._airtime_at(self.session.data_rate, length + frames.OVERHEAD + 1)
 
     def join_airtime_us(self, data_rate):
         """Airtime of a join request."""
-        sf, bandwidth = self._region.DATA_RATES[data_rate]
-        return air.airtime_us(sf, bandwidth, 23)
+        return self._airtime_at(data_rate, _JOIN_REQUEST_BYTES)
+
+    # --- requests
+
+    def join(self, now, data_rate, attempts=1, round_s=0):
+        """Ask for a join at `data_rate`; the first operation. The session of before stays until it succeeds.
+
+        attempts and round_s are stored with the DevNonce, see `store.Store`. Raises NoncesSpent.
+        """
+        from lorawan import join
+
+        self._clear()
+        self._joining = join
+        self._data_rate = data_rate
+        self._round = attempts, round_s
+        self._copies = 1
+        return self.proceed(now)
 
     def send(self, now, port, payload, confirmed=False, link_check=False, device_time=False):
         """Send an uplink on `port` (None: MAC commands only); the first operation.
 
-        Raises NotJoined, PayloadTooLong.
+        MAC answers that do not fit beside the payload go first, and `Done.sent` is False. Raises NotJoined,
+        PayloadTooLong, ValueError for a port that is not the application's.
         """
         session = self.session
-        if session is None:
-            raise NotJoined("no session")
-        requests = (bytes([mac_commands.LINK_CHECK]) if link_check else b"") + (
-            bytes([mac_commands.DEVICE_TIME]) if device_time else b""
-        )
-        if port is not None and len(payload) > self.room(len(requests)):
-            raise PayloadTooLong("%d bytes where %d fit" % (len(payload), self.room(len(requests))))
+        if not self.joined:
+            raise NotJoined("no session with uplink counters left")
+        requests = (_LINK_CHECK if link_check else b"") + (_DEVICE_TIME if device_time else b"")
+        longest = self._region.MAX_PAYLOAD[self._next_rate()]
+        if port is not None:
+            if not 0 < port <= (_LAST_PORT if self.certification is None else _TEST_PORT):
+                raise ValueError("FPort %d is not an application's" % port)
+            if len(payload) + len(requests) > longest:
+                raise PayloadTooLong("%d bytes where %d fit" % (len(payload), longest - len(requests)))
         self._clear()
-        adr.count_uplink(session)
-        self._request = (port, payload, requests)
+        self._stepped = self.adr and adr.count_uplink(session)
+        commands = session.answers + requests
+        room = _MAX_FOPTS if port is None else min(_MAX_FOPTS, longest - len(payload))
+        if len(commands) > room and not (self._answered and port is not None):
+            # Table 15 of section 5: answers before requests before payload.
+            self._sent = port is None
+            port, payload, confirmed = None, b"", False
+        self._answered = not self._sent
+        if port is None and len(commands) > _MAX_FOPTS:
+            port, payload, commands = 0, fitting(commands, longest), b""
+        # What no frame holds is cut off: the network asks again for what was not answered. Answers that are repeated
+        # until a downlink comes had a frame of their own before this one, or they would never let a payload through.
+        self._fopts = fitting(commands, min(_MAX_FOPTS, longest - len(payload)))
+        self._port, self._payload, self._requests = port, payload, requests
         self._confirmed = confirmed
-        self._time_asked = device_time
         self._data_rate = session.data_rate
         self._copies = session.nb_trans
         return self.proceed(now)
@@ -155,98 +232,128 @@ class Mac:
 
     def proceed(self, now):
         """After a Wait: Transmit, or Wait again. Counters are stored before this returns a Transmit."""
-        if self._joining:
+        if now < self._not_before:
+            return Wait(self._not_before)
+        session, max_duty = self.session, 0
+        if session is not None:
+            max_duty = session.max_duty
+        if self._joining is not None:
             candidates = range(len(self._region.DEFAULT_CHANNELS))
             frequencies = [channel[0] for channel in self._region.DEFAULT_CHANNELS]
         else:
-            channels = self.session.channels
+            channels = session.channels
             candidates = channels.usable(channels.mask, self._data_rate)
             if not candidates:
                 channels.restore_defaults()
                 candidates = channels.usable(channels.mask, self._data_rate)
             frequencies = channels.frequencies
-        free = [i for i in candidates if self.duty.free_at(frequencies[i]) <= now]
+        free = [i for i in candidates if self.duty.free_at(frequencies[i], max_duty) <= now]
         if not free:
-            return Wait(min(self.duty.free_at(frequencies[i]) for i in candidates))
-        self._channel = free[self._random(len(free))]
-        if self._joining:
-            payload = self._join_request()
-            power = self._region.MAX_EIRP
-        else:
-            payload = self._data_frame()
-            power = air.eirp(self._region, self.session.tx_power)
+            return Wait(min([self.duty.free_at(frequencies[i], max_duty) for i in candidates]))
+        # Each channel once before any is used again (RP002-1.0.4 section 3.3).
+        fresh = [i for i in free if not self._used >> i & 1]
+        if not fresh:
+            self._used &= ~sum([1 << i for i in free])
+            fresh = free
+        self._channel = fresh[self._random(len(fresh))]
+        self._used |= 1 << self._channel
+        if not self._frame:
+            self._build()
+        power = air.eirp(self._region, 0 if self._joining is not None else session.tx_power)
         self._frequency = frequencies[self._channel]
         sf, bandwidth = self._region.DATA_RATES[self._data_rate]
-        self._airtime = air.airtime_us(sf, bandwidth, len(payload))
-        return Transmit(self._frequency, sf, bandwidth, power - self._gain, payload, self._airtime)
+        self._airtime = self._airtime_at(self._data_rate, len(self._frame))
+        return Transmit(self._frequency, sf, bandwidth, power - self._gain, self._frame, self._airtime)
 
     def transmitted(self, now):
         """The transmission ended now; the first window."""
-        max_duty = self.session.max_duty if self.session is not None else 0
-        self.duty.spend(now, self._frequency, self._airtime, max_duty)
+        self.duty.spend(now, self._frequency, self._airtime)
+        self._taken = None
         self._copies -= 1
         self._window = 1
+        self._end = now
+        if self._first_end is None:
+            self._first_end = now
         return self._listen()
 
     def heard(self, now, payload, snr=0):
         """What the window brought (None: nothing): the second window, a Wait before a repetition, or Done."""
+        done = Done()
         if payload is not None:
             try:
-                done = self._accept(payload) if self._joining else self._take(payload, snr)
-                self._clear()
-                return done
+                if self._joining is not None:
+                    self._accept(self._joining, payload, done)
+                else:
+                    self._take(payload, snr, done)
+                return self._finish(now, done)
             except frames.FrameRefused as error:
-                reason = str(error)
-                self.refused[reason] = self.refused.get(reason, 0) + 1
+                self.refuse(str(error))
         if self._window == 1:
             self._window = 2
             return self._listen()
         if self._copies > 0:
-            return Wait(now + _REPEAT_MS + self._random(_REPEAT_SPREAD_MS))
-        self._clear()
-        return Done()
+            return Wait(now + self._timeout())
+        return self._finish(now, done)
 
     def failed(self):
         """The radio failed in the middle of a transaction: forget it. Its counters stay used."""
+        if self._taken is not None:
+            self.session.answers, self.session.ack_due = self._taken
+            self._taken = None
         self._clear()
+
+    def fall_back(self):
+        """Put the session before the unconfirmed one back in use; whether there was one. Stored when this returns."""
+        if self.other is None or self.session.fcnt_down >= 0:
+            return False
+        self.session, self.other = self.other, self.session
+        self._store.save_sessions(self.session, self.other)
+        return True
+
+    def refuse(self, reason):
+        """Count what was received and not taken."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
 
     # --- inside
 
-    def _join_request(self):
-        number = self._store.take_dev_nonce(self._data_rate)
-        self._nonce = number.to_bytes(2, "little")
-        identity = self._identity
-        return frames.join_request(identity.app_key, identity.join_eui, identity.dev_eui, number)
+    def _timeout(self):
+        return _REPEAT_MS + self._random(_REPEAT_SPREAD_MS)
 
-    def _data_frame(self):
-        """The frame to send: built once, repeated unchanged."""
-        if self._frame:
-            return self._frame
+    def _finish(self, now, done):
+        """The transaction is over."""
+        if self._confirmed and not done.acknowledged:
+            rx2 = self._end + (self.session.rx_delay + 1) * 1000
+            self._not_before = max(now, rx2) + self._timeout()
+        done.sent = self._sent
+        self._clear()
+        return done
+
+    def _build(self):
+        """The frame to send: built once, repeated unchanged. What it carries only once is off the record then."""
         session = self.session
-        port, payload, requests = self._request
-        self._store.reserve(session)
-        fopts, room = b"", _MAX_FOPTS - len(requests)
-        if port is not None:
-            room = min(room, self._region.MAX_PAYLOAD[self._data_rate] - len(payload) - len(requests))
-        for answer in session.sticky:
-            if len(fopts) + len(answer) <= room:
-                fopts += answer
-        while self._once and len(fopts) + len(self._once[0]) <= room:
-            fopts += self._once.pop(0)
-        control = frames.ADR | (frames.ACK if session.ack_due else 0)
-        if adr.wants_answer(session):
+        if self._joining is not None:
+            self._nonce = self._store.take_dev_nonce(self._data_rate, *self._round)
+            self._frame = self._joining.request(self._identity, self._nonce)
+            return
+        self._taken = session.answers, session.ack_due
+        control = frames.ADR if self.adr else 0
+        if session.ack_due:
+            control |= frames.ACK
+        if self.adr and session.adr_ack_count >= adr.ACK_LIMIT:
             control |= frames.ADR_ACK_REQ
+        session.answers = sticky(session.answers)
+        session.ack_due = False
+        session.air_rate = self._data_rate
+        self._store.reserve(session, self.other, self._stepped)
         self._frame = frames.data_up(
-            session, session.fcnt_up, self._confirmed, control, fopts + requests, port, payload
+            session, session.fcnt_up, self._confirmed, control, self._fopts, self._port, self._payload
         )
         session.fcnt_up += 1
-        session.ack_due = False
-        return self._frame
 
     def _listen(self):
         """The receive window `self._window` of this transmission."""
         region, session = self._region, self.session
-        if self._joining:
+        if self._joining is not None:
             delay = region.JOIN_ACCEPT_DELAY1_S
             frequency, data_rate = self._frequency, self._data_rate
             second = region.RX2_FREQUENCY, region.RX2_DATA_RATE
@@ -258,51 +365,72 @@ class Mac:
         if self._window == 2:
             delay += 1
             frequency, data_rate = second
+        self._longest = region.MAX_PAYLOAD[data_rate]
         sf, bandwidth = region.DATA_RATES[data_rate]
         early_us, symbols = air.window(sf, bandwidth, self._rx_error_us + delay * _DRIFT_PPM)
         return Listen(delay * 1000000 - early_us, frequency, sf, bandwidth, symbols)
 
-    def _accept(self, phy):
-        """A join accept becomes the session, stored."""
-        identity, region = self._identity, self._region
-        accept = frames.read_join_accept(identity.app_key, phy)
-        if accept.join_nonce == self._store.join_nonce:
+    def _accept(self, join, phy, done):
+        """A join accept becomes the session, stored; the one under which the network was heard last is kept."""
+        store, old = self._store, self.session
+        accept = join.read_accept(self._identity.app_key, phy)
+        if accept.join_nonce == store.join_nonce:
             raise frames.FrameRefused("join accept: JoinNonce used before")
-        keys = session_keys(identity.app_key, accept.join_nonce, accept.net_id, self._nonce)
-        session = Session(region, accept.address, keys[0], keys[1], accept.join_nonce)
-        session.data_rate = self._data_rate
-        session.rx_delay = accept.rx_delay or 1
-        session.rx1_offset = min(accept.dl_settings >> 4 & 0x07, region.MAX_RX1_OFFSET)
-        data_rate = accept.dl_settings & 0x0F
-        if data_rate < len(region.DATA_RATES):
-            session.rx2_data_rate = data_rate
-        session.channels.apply_cf_list(accept.cf_list)
-        self._store.save_session(session)
-        self.session = session
-        self._once = []
-        done = Done()
+        session = join.session(self._region, self._identity.app_key, accept, self._nonce, self._data_rate)
+        if self.joined and old.fcnt_down >= 0:
+            self.other = old
+        self.session, store.join_nonce = session, accept.join_nonce
+        store.save_sessions(session, self.other)
+        store.end_round()
         done.joined = done.heard = True
-        return done
 
-    def _take(self, phy, snr):
+    def _take(self, phy, snr, done):
         """A downlink is counted, its commands are obeyed, the session is stored."""
-        session = self.session
-        downlink = frames.read_downlink(session, phy)
+        try:
+            downlink = frames.read_downlink(self.session, phy, self._longest)
+            self.other = None
+        except frames.FrameRefused as error:
+            downlink = self._of_the_other(phy, error)
+        session, port = self.session, downlink.port
         session.fcnt_down = downlink.counter
-        adr.heard(session)
-        session.sticky = []
-        session.ack_due = downlink.confirmed
-        commands = downlink.payload if downlink.port == 0 else downlink.fopts
-        battery = self._battery() if self._battery else 255
-        heard = mac_commands.obey(session, commands, snr, battery)
-        self._once.extend(heard.once)
-        done = Done()
+        session.adr_ack_count = 0
+        session.answers = b""
+        session.ack_due = done.ack_due = downlink.confirmed
         done.heard = True
         done.acknowledged = downlink.ack and self._confirmed
         done.pending = downlink.pending
-        done.link_check = heard.link_check
-        done.time = heard.time if self._time_asked else None
-        if downlink.port:
-            done.port, done.payload = downlink.port, downlink.payload
-        self._store.save_session(session)
-        return done
+        self._answered = False
+        commands = downlink.fopts if port else downlink.fopts + downlink.payload
+        if commands:
+            from lorawan import mac_commands
+
+            mac_commands.obey(session, commands, snr, self._battery, self.adr, done)
+            unload("mac_commands")
+        # Answers to what this frame did not ask are none.
+        if _LINK_CHECK not in self._requests:
+            done.link_check = None
+        if _DEVICE_TIME not in self._requests:
+            done.time = None
+        # The network may have timed the first copy.
+        done.time_error_ms = _TIME_ERROR_MS + self._end - self._first_end
+        if port and port <= _LAST_PORT:
+            done.port, done.payload = port, downlink.payload
+        elif port and (port > _TEST_PORT or self.certification is None):
+            self.refuse("FPort reserved")
+        self._store.end_round()
+        self._store.save_sessions(session, self.other)
+        if self.certification is not None:
+            self.certification.heard(downlink)
+
+    def _of_the_other(self, phy, error):
+        """A downlink under the session before, which goes back into use; raises `error` when it is none."""
+        if self.other is None:
+            raise error
+        try:
+            downlink = frames.read_downlink(self.other, phy, self._longest)
+        except frames.FrameRefused:
+            raise error
+        self.session, self.other = self.other, self.session
+        # What this frame asked was asked under the new session.
+        self._confirmed, self._requests = False, b""
+        return downlink

@@ -1,4 +1,4 @@
-"""MAC commands of a Class A device (LoRaWAN 1.0.4 chapter 5): read, obeyed, answered.
+"""MAC commands of a Class A device (LoRaWAN 1.0.4 chapter 5): read, obeyed, answered. Loaded when a downlink has some.
 
 Each request changes the session as a whole or not at all. Answers are bytes with their command identifier.
 """
@@ -6,6 +6,7 @@ Each request changes the session as a whole or not at all. Answers are bytes wit
 from micropython import const
 
 from lorawan.region import sub_band
+from lorawan.session import fitting
 
 LINK_CHECK = const(0x02)
 LINK_ADR = const(0x03)
@@ -31,22 +32,8 @@ _LENGTHS = {
     DL_CHANNEL: 4,
     DEVICE_TIME: 5,
 }
-# These answers are repeated until a downlink shows that the network knows.
-_STICKY = (RX_PARAM_SETUP, RX_TIMING_SETUP, DL_CHANNEL)
+# In DataRate, TXPower and RX2DataRate: what is in force stays.
 _KEEP = const(0xF)
-
-
-class Heard:
-    """What a downlink's commands brought: answers to send, and what the application asked for.
-
-    once: answers for the next uplink; link_check (margin dB, gateways) or None; time (GPS seconds, 1/256 s)
-    at the end of the uplink, or None.
-    """
-
-    def __init__(self):
-        self.once = []
-        self.link_check = None
-        self.time = None
 
 
 def split(data):
@@ -62,64 +49,80 @@ def split(data):
     return commands
 
 
-def obey(session, data, snr, battery):
-    """Carry the commands in `data` out on `session`; Heard.
+def obey(session, data, snr, battery, adr, done):
+    """Carry the commands in `data` out on `session`; its `answers` are those to send, cut to what a frame can hold.
 
-    snr in dB of this downlink; battery 0 external, 1..254, 255 unknown (DevStatusAns).
+    snr in dB of this downlink; battery() gives 0 external, 1..254, 255 unknown (DevStatusAns); adr: whether the
+    network may set data rate, power and copies. What it tells - link margin, time - goes into `done`.
     """
-    heard = Heard()
+    answers = b""
     commands = split(data)
     i = 0
     while i < len(commands):
         command, argument = commands[i]
         i += 1
         if command == LINK_ADR:
-            # A contiguous block is one request with several parts (section 5.3).
+            # A contiguous block is one request with several parts (section 5.2).
             block = [argument]
             while i < len(commands) and commands[i][0] == LINK_ADR:
                 block.append(commands[i][1])
                 i += 1
-            answer = bytes([LINK_ADR, _link_adr(session, block)])
-            heard.once.extend([answer] * len(block))
+            answers += bytes([LINK_ADR, _link_adr(session, block, adr)]) * len(block)
         elif command == LINK_CHECK:
-            heard.link_check = (argument[0], argument[1])
+            done.link_check = (argument[0], argument[1])
         elif command == DEVICE_TIME:
-            heard.time = (int.from_bytes(argument[:4], "little"), argument[4])
+            done.time = (int.from_bytes(argument[:4], "little"), argument[4])
         elif command == DEV_STATUS:
-            margin = max(-32, min(31, snr)) & 0x3F
-            heard.once.append(bytes([DEV_STATUS, battery, margin]))
+            margin = max(-32, min(31, int(snr))) & 0x3F
+            answers += bytes([DEV_STATUS, battery() if battery else 255, margin])
         elif command == DUTY_CYCLE:
             session.max_duty = argument[0] & 0x0F
-            heard.once.append(bytes([DUTY_CYCLE]))
+            answers += bytes([DUTY_CYCLE])
         elif command == NEW_CHANNEL:
-            heard.once.append(bytes([NEW_CHANNEL, _new_channel(session, argument)]))
-        elif command in _STICKY:
-            session.sticky.append(_sticky(session, command, argument))
+            answers += bytes([NEW_CHANNEL, _new_channel(session, argument)])
+        elif command == RX_PARAM_SETUP:
+            answers += bytes([RX_PARAM_SETUP, _rx_param_setup(session, argument)])
+        elif command == RX_TIMING_SETUP:
+            session.rx_delay = argument[0] & 0x0F or 1
+            answers += bytes([RX_TIMING_SETUP])
+        elif command == DL_CHANNEL:
+            answers += bytes([DL_CHANNEL, _dl_channel(session, argument)])
         # TXParamSetupReq does not exist in EU868: dropped without an answer (RP002-1.0.4 section 2.4.3).
-    return heard
+    session.answers = fitting(answers, max(session.region.MAX_PAYLOAD))
 
 
-def _frequency(data):
-    return int.from_bytes(data[:3], "little") * 100
+def _frequency(session, data):
+    """(Hz, whether it lies in a sub-band) of the three bytes that begin `data`."""
+    frequency = int.from_bytes(data[:3], "little") * 100
+    return frequency, sub_band(session.region, frequency) is not None
 
 
-def _link_adr(session, block):
-    """Status byte: bit 0 channel mask, bit 1 data rate, bit 2 power; applied only if all are set."""
+def _link_adr(session, block, adr):
+    """Status byte: bit 0 channel mask, bit 1 data rate, bit 2 power; applied only if all are set.
+
+    Without ADR only the mask is the network's; data rate and power are said to be refused unless they are in force.
+    """
     channels = session.channels
     mask, mask_ok = channels.mask, True
+    defined = sum(1 << i for i, frequency in enumerate(channels.frequencies) if frequency)
     for argument in block:
         control = argument[3] >> 4 & 0x07
         if control == 0:
             mask = argument[1] | argument[2] << 8
         elif control == 6:
-            mask = channels.defined()
+            mask = defined
         else:
             mask_ok = False
     last = block[-1]
     data_rate, tx_power = last[0] >> 4, last[0] & 0x0F
     data_rate = session.data_rate if data_rate == _KEEP else data_rate
     tx_power = session.tx_power if tx_power == _KEEP else tx_power
-    mask_ok = mask_ok and mask != 0 and not mask & ~channels.defined()
+    mask_ok = mask_ok and mask != 0 and not mask & ~defined
+    if not adr:
+        mask_ok = mask_ok and bool(channels.usable(mask, session.data_rate))
+        if mask_ok:
+            channels.mask = mask
+        return mask_ok | (data_rate == session.data_rate) << 1 | (tx_power == session.tx_power) << 2
     rate_ok = data_rate < len(session.region.DATA_RATES) and (
         not mask_ok or bool(channels.usable(mask, data_rate))
     )
@@ -134,37 +137,42 @@ def _link_adr(session, block):
 
 def _new_channel(session, argument):
     """Status byte: bit 0 frequency, bit 1 data rates. Frequency 0 removes the channel (section 5.6)."""
-    index, frequency = argument[0], _frequency(argument[1:4])
+    index = argument[0]
+    frequency, known = _frequency(session, argument[1:])
     lowest, highest = argument[4] & 0x0F, argument[4] >> 4
-    own = len(session.region.DEFAULT_CHANNELS) <= index < session.region.MAX_CHANNELS
-    if own and not frequency:
-        last = not session.channels.mask & ~(1 << index)
-        if not last:
-            session.channels.remove(index)
-        return 0 if last else 3
-    frequency_ok = own and sub_band(session.region, frequency) is not None
-    rate_ok = own and lowest <= highest < len(session.region.DATA_RATES)
-    if frequency_ok and rate_ok:
-        session.channels.define(index, frequency, lowest, highest)
-    return frequency_ok | rate_ok << 1
+    channels = session.channels
+    if not len(session.region.DEFAULT_CHANNELS) <= index < session.region.MAX_CHANNELS:
+        return 0
+    if not frequency:
+        # Not the last one that is enabled.
+        if not channels.mask & ~(1 << index):
+            return 0
+        channels.remove(index)
+        return 3
+    rate_ok = lowest <= highest < len(session.region.DATA_RATES)
+    if known and rate_ok:
+        channels.define(index, frequency, lowest, highest)
+    return known | rate_ok << 1
 
 
-def _sticky(session, command, argument):
-    if command == RX_TIMING_SETUP:
-        session.rx_delay = argument[0] & 0x0F or 1
-        return bytes([RX_TIMING_SETUP])
-    frequency = _frequency(argument[1:4])
-    known = sub_band(session.region, frequency) is not None
-    if command == DL_CHANNEL:
-        index = argument[0]
-        exists = index < session.region.MAX_CHANNELS and session.channels.frequencies[index] != 0
-        if known and exists:
-            session.channels.downlinks[index] = frequency
-        return bytes([DL_CHANNEL, known | exists << 1])
+def _dl_channel(session, argument):
+    """Status byte: bit 0 frequency, bit 1 uplink channel exists."""
+    index = argument[0]
+    frequency, known = _frequency(session, argument[1:])
+    exists = index < session.region.MAX_CHANNELS and session.channels.frequencies[index] != 0
+    if known and exists:
+        session.channels.downlinks[index] = frequency
+    return known | exists << 1
+
+
+def _rx_param_setup(session, argument):
+    """Status byte: bit 0 RX2 frequency, bit 1 RX2 data rate, bit 2 RX1 offset."""
     offset, data_rate = argument[0] >> 4 & 0x07, argument[0] & 0x0F
+    frequency, known = _frequency(session, argument[1:])
+    data_rate = session.rx2_data_rate if data_rate == _KEEP else data_rate
     rate_ok = data_rate < len(session.region.DATA_RATES)
     offset_ok = offset <= session.region.MAX_RX1_OFFSET
     if known and rate_ok and offset_ok:
         session.rx1_offset, session.rx2_data_rate = offset, data_rate
         session.rx2_frequency = frequency
-    return bytes([RX_PARAM_SETUP, known | rate_ok << 1 | offset_ok << 2])
+    return known | rate_ok << 1 | offset_ok << 2

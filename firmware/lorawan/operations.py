@@ -34,17 +34,16 @@ class Listen:
 class Done:
     """The end of a transaction: both windows are over.
 
-    joined: a join accept was taken. heard: a valid downlink came. acknowledged: it carried the ACK.
-    port and payload: application data, port None without. pending: the network has more. time: (GPS seconds,
-    1/256 s) at the end of the last transmission or None. link_check: (margin dB, gateways) or None.
+    sent: False when MAC commands went first because the payload did not fit beside them: ask again. joined: a join
+    accept was taken. heard: a valid downlink came. acknowledged: it carried the ACK. port and payload: application
+    data, port None without. pending: the network has more to send. ack_due: what came wants an acknowledgement, which
+    the next uplink carries. time: (GPS seconds, 1/256 s) at the end of the last transmission, right to within
+    time_error_ms, or None. link_check: (margin dB, gateways) or None.
     """
 
-    def __init__(self):
-        self.joined = False
-        self.heard = False
-        self.acknowledged = False
-        self.pending = False
-        self.port = None
-        self.payload = b""
-        self.time = None
-        self.link_check = None
+    sent = True
+    joined = heard = acknowledged = pending = ack_due = False
+    port = None
+    payload = b""
+    time = link_check = None
+    time_error_ms = 0

@@ -1,23 +1,24 @@
 """What LoRaWAN must not forget: two records, *nonces* and *session*, each stored before it is used.
 
-Counters are reserved ahead: the session record holds a frame counter that is not reached yet, so that a
-restart skips some and never uses one twice. Nonces are written for each join request, before it is sent.
+Counters are reserved ahead: the session record holds a frame counter that is not reached yet, so that a restart
+skips some and never uses one twice. What the next uplink carries only once - an acknowledgement, an answer to a MAC
+command - is taken off the record before that uplink is sent: it is stored without anything reserved, which makes that
+uplink store it again.
+
+Wear. Nonces: one write per join request and one per accept; the back-off allows 600 requests in the first hour of a
+round at DR5 and fewer than 150 a day from the second day on, of 256 kB of blocks that endure 100,000 erasures each.
+Session: every FCNT_BLOCK uplinks and once or twice per downlink; 96 intervals and ten downlinks make 23 writes a day,
+below 10,000 a year, spread over all blocks by littlefs.
 """
 
-import struct
+from micropython import const
 
-from lorawan.records import RecordError, seal, unseal
-from lorawan.session import pack, unpack
-
-_NONCES = "nonces"
-_SESSION = "session"
-_NONCES_VERSION = 1
-_SESSION_VERSION = 1
-_NONCES_FORMAT = "<I16s3sB"
+from lorawan import unload
+from lorawan.session import sticky
 
 # Uplinks between two writes of the counter. A day of 96 intervals costs 3 writes; a restart skips 32 at most.
-FCNT_BLOCK = 32
-DEV_NONCE_END = 0x10000
+FCNT_BLOCK = const(32)
+DEV_NONCE_END = const(0x10000)
 NO_JOIN_NONCE = b"\xff\xff\xff"
 
 
@@ -32,64 +33,71 @@ class NoncesSpent(Exception):
 class Store:
     """Both records in a `records.Files`-like object (read, replace). owner: JoinEUI and DevEUI, 16 bytes.
 
-    dev_nonce: the next one that may be used. join_nonce: the last accepted one as on the air.
-    last_data_rate: of the last join request, for the airtime that a restart assumes spent; None before any.
+    dev_nonce: the next one that may be used. join_nonce: the last accepted one as on the air. last_data_rate: of the
+    last join request, None before any. attempts, round_s: requests of the round of joining that has not ended, and
+    the seconds from its first to its last request while the device was on. test_port_closed: FPort 224 was closed
+    for good.
     """
 
+    dev_nonce = attempts = round_s = 0
+    join_nonce = NO_JOIN_NONCE
+    last_data_rate = None
+    test_port_closed = False
+
     def __init__(self, files, region, owner):
+        from lorawan import nonces
+
         self._files = files
         self._region = region
-        self._owner = owner
         self._reserved = 0
-        self.dev_nonce = 0
-        self.join_nonce = NO_JOIN_NONCE
-        self.last_data_rate = None
-        record = files.read(_NONCES)
-        if record is not None:
-            try:
-                fields = struct.unpack(_NONCES_FORMAT, unseal(_NONCES_VERSION, record))
-            except RecordError as error:
-                raise NoncesLost("state/%s: %s" % (_NONCES, error))
-            # DevNonces are counted per JoinEUI; a new one starts again at 0 (LoRaWAN 1.0.4 section 6.2.4).
-            if fields[1] == owner:
-                self.dev_nonce, self.join_nonce, self.last_data_rate = fields[0], fields[2], fields[3]
+        self.owner = owner
+        nonces.read(self, files)
+        unload("nonces")
 
-    def take_dev_nonce(self, data_rate):
-        """A DevNonce that was never used, stored as used before it is returned."""
+    def take_dev_nonce(self, data_rate, attempts=1, round_s=0):
+        """A DevNonce that was never used, stored as used before it is returned. Raises NoncesSpent."""
         nonce = self.dev_nonce
         if nonce >= DEV_NONCE_END:
             raise NoncesSpent("no DevNonce left for this JoinEUI")
-        record = struct.pack(_NONCES_FORMAT, nonce + 1, self._owner, self.join_nonce, data_rate)
-        self._files.replace(_NONCES, seal(_NONCES_VERSION, record))
         self.dev_nonce = nonce + 1
-        self.last_data_rate = data_rate
+        self.last_data_rate, self.attempts, self.round_s = data_rate, attempts, round_s
+        self.save_nonces()
         return nonce
 
-    def load_session(self):
-        """The stored Session, its counter beyond every one used; None without one or when it is damaged."""
-        record = self._files.read(_SESSION)
-        if record is None:
-            return None
-        try:
-            data = unseal(_SESSION_VERSION, record)
-        except RecordError:
-            return None  # joining again repairs it
-        if data[:16] != self._owner:
-            return None
-        session = unpack(self._region, data[16:])
-        self._reserved = session.fcnt_up
-        self.join_nonce = session.join_nonce
-        return session
+    def end_round(self):
+        """The network was heard: the back-off of joins begins anew."""
+        if self.attempts:
+            self.attempts = self.round_s = 0
+            self.save_nonces()
 
-    def save_session(self, session):
-        """Store the session as it is now, with a fresh block of uplink counters reserved."""
-        reserved = session.fcnt_up + FCNT_BLOCK
-        data = self._owner + pack(session, reserved)
-        self._files.replace(_SESSION, seal(_SESSION_VERSION, data))
+    def save_nonces(self):
+        """Store the nonces record as it is."""
+        from lorawan import nonces
+
+        nonces.write(self, self._files)
+        unload("nonces")
+
+    def load_sessions(self):
+        """(the session in use, the one before it or None), counters beyond every one used; (None, None) without."""
+        from lorawan import session_record
+
+        session, other = session_record.read(self, self._files, self._region)
+        unload("session_record")
+        self._reserved = session.fcnt_up if session is not None else 0
+        return session, other
+
+    def save_sessions(self, session, other=None):
+        """Store the sessions as they are now, with a fresh block of uplink counters reserved for the first."""
+        from lorawan import session_record
+
+        reserved = session.fcnt_up
+        if not session.ack_due and sticky(session.answers) == session.answers:
+            reserved += FCNT_BLOCK
+        session_record.write(self, self._files, session, other, reserved)
+        unload("session_record")
         self._reserved = reserved
-        self.join_nonce = session.join_nonce
 
-    def reserve(self, session):
-        """Make sure that session.fcnt_up is covered by the stored record before it is sent."""
-        if session.fcnt_up >= self._reserved:
-            self.save_session(session)
+    def reserve(self, session, other=None, anew=False):
+        """Make sure that session.fcnt_up is covered by the stored record before it is sent; anew: store it anyway."""
+        if anew or session.fcnt_up >= self._reserved:
+            self.save_sessions(session, other)

@@ -82,15 +82,25 @@ class Rig:
         self.sent = self.ready(self.mac.send(self.now, port, payload, **options))
         return self.windows(down, second)
 
-    def downlink(self, fopts=b"", port=None, payload=b"", ack=False, confirmed=False, counter=None):
-        """A frame of the network for the present session."""
-        session = self.mac.session
+    def downlink(
+        self,
+        fopts=b"",
+        port=None,
+        payload=b"",
+        ack=False,
+        confirmed=False,
+        counter=None,
+        session=None,
+        control=0,
+    ):
+        """A frame of the network for `session`, the present one by default; control adds bits to FCtrl."""
+        session = session or self.mac.session
         counter = self.down if counter is None else counter
         self.down = counter + 1
         head = bytes([frames.CONFIRMED_DOWN if confirmed else frames.UNCONFIRMED_DOWN])
         head += session.address.to_bytes(4, "little")
         head += (
-            bytes([(frames.ACK if ack else 0) | len(fopts)])
+            bytes([(frames.ACK if ack else 0) | control | len(fopts)])
             + (counter & 0xFFFF).to_bytes(2, "little")
             + fopts
         )
@@ -98,6 +108,12 @@ class Rig:
             key = session.app_s_key if port else session.nwk_s_key
             head += bytes([port]) + crypto.crypt_payload(key, 1, session.address, counter, payload)
         return head + crypto.data_mic(session.nwk_s_key, 1, session.address, counter, head)
+
+    def plain(self, phy):
+        """The FRMPayload of an uplink of the present session, deciphered."""
+        session, at = self.mac.session, 8 + (phy[5] & 15)
+        key = session.app_s_key if phy[at] else session.nwk_s_key
+        return crypto.crypt_payload(key, 0, session.address, counter_of(phy), phy[at + 1 : -4])
 
     def commands(self, fopts):
         """An uplink answered with MAC commands, and the FOpts of the next uplink."""
@@ -109,6 +125,12 @@ class Rig:
 def fopts_of(phy):
     """FOpts of an uplink."""
     return phy[8 : 8 + (phy[5] & 15)]
+
+
+def port_of(phy):
+    """FPort of an uplink, None without."""
+    at = 8 + (phy[5] & 15)
+    return phy[at] if at < len(phy) - 4 else None
 
 
 def counter_of(phy):

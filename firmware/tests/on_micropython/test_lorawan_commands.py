@@ -1,6 +1,6 @@
 """MAC commands: each obeyed or refused as a whole, and answered."""
 
-from lorawan_rig import HOUR_MS, Memory, Rig, fopts_of
+from lorawan_rig import HOUR_MS, Memory, Rig, fopts_of, port_of
 
 
 def joined():
@@ -119,7 +119,7 @@ def test_rx_param_setup_moves_the_windows():
 
 
 def test_rx_param_setup_is_refused_as_a_whole():
-    for settings, frequency, status in ((0x70, 869525000, 3), (0x07, 869525000, 5), (0x00, 870100000, 6)):
+    for settings, frequency, status in ((0x70, 869525000, 3), (0x06, 869525000, 5), (0x00, 870100000, 6)):
         rig = joined()
         assert rig.commands(b"\x05" + bytes([settings]) + (frequency // 100).to_bytes(3, "little")) == bytes(
             [0x05, status]
@@ -209,10 +209,11 @@ def test_a_command_cut_off_is_not_carried_out():
     assert rig.commands(b"\x06\x03\x51") == b"\x06\xff\x07"
 
 
-def test_answers_beyond_fifteen_bytes_wait_for_the_next_uplink():
+def test_answers_beyond_fifteen_bytes_have_a_frame_of_their_own_and_the_payload_follows():
     rig = joined()
     rig.send(down=rig.downlink(b"\x06" * 7))
-    rig.send()
-    assert fopts_of(rig.sent.payload) == b"\x06\xff\x07" * 5
-    rig.send()
-    assert fopts_of(rig.sent.payload) == b"\x06\xff\x07" * 2
+    assert not rig.send(payload=b"count").sent
+    assert port_of(rig.sent.payload) == 0
+    assert rig.plain(rig.sent.payload) == b"\x06\xff\x07" * 7
+    assert rig.send(payload=b"count").sent
+    assert (fopts_of(rig.sent.payload), rig.plain(rig.sent.payload)) == (b"", b"count")

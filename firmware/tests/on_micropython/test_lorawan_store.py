@@ -101,7 +101,7 @@ def test_a_new_join_eui_starts_its_own_nonces_and_drops_the_session():
     rig.join()
     store = Store(rig.files, eu868, b"\1" * 8 + DEV_EUI)
     assert store.dev_nonce == 0
-    assert store.load_session() is None
+    assert store.load_sessions() == (None, None)
 
 
 def test_a_record_of_another_version_or_length_is_refused():
