@@ -31,7 +31,10 @@ _RARE = (
     "zaehlwerk_protocol.command",
     "zaehlwerk_protocol.answer",
     "app.commands",
+    "lorawan.transaction",
     "lorawan.join",
+    "lorawan.frames",
+    "lorawan.crypto",
     "lorawan.nonces",
     "lorawan.session_record",
     "lorawan.mac_commands",
@@ -43,6 +46,7 @@ def load():
     for name in _RARE:
         __import__(name)
         unload(name)
+        gc.collect()
     unload_frames()
     gc.collect()
     for name in _IN_ORDER:
@@ -55,8 +59,9 @@ _STAY = (_PROTOCOL + "ports", _PROTOCOL + "state")
 
 
 def unload_frames():
-    """Take all code that makes or reads frames out of the heap."""
+    """Take all code that makes or reads frames out of the heap, at once: what comes next finds one large gap."""
     unload(*[name for name in sys.modules if name.startswith(_PROTOCOL) and name not in _STAY])
+    gc.collect()
 
 
 def unload(*names):

@@ -2,6 +2,8 @@
 
 import struct
 
+from micropython import const
+
 from app.intervals import NO_SLOT
 from app.state import (
     BOOT_VERSION,
@@ -16,7 +18,7 @@ from app.state import (
 )
 from lorawan.records import seal
 
-_U32 = 0xFFFFFFFF
+_U32 = const(0xFFFFFFFF)
 
 
 def intervals(node):

@@ -11,6 +11,8 @@ import os
 from zaehlwerk_protocol import channel
 
 MAX_BYTES = 4096
+# How long interrupts may stall: STALL_MS of counting/debounce.py.
+_STALL_MS = 50
 # The first seconds of an interval belong to the writing of its predecessor's record.
 _EARLIEST_S = 3
 REQUIRED = object()
@@ -79,9 +81,22 @@ CHANNEL_TABLE = (
         _SEVERAL,
     ),
     ("output", CHOICE, _NAMES, ALL, "which of the passages that its sensor tells apart this is", _SEVERAL),
-    ("pin", INT, (0, 48), REQUIRED, "GPIO of the pulses, of contact, beam or tube A, or of what the radar sends"),
+    (
+        "pin",
+        INT,
+        (0, 48),
+        REQUIRED,
+        "GPIO of the pulses, of contact, beam or tube A, or of what the radar sends",
+    ),
     ("pin_b", INT, (0, 48), REQUIRED, "GPIO of contact, beam or tube B", ("direction", "tube")),
-    ("tx_pin", OPTIONAL, (0, 48), None, "GPIO to the radar, which is then set up; null: not connected", ("radar",)),
+    (
+        "tx_pin",
+        OPTIONAL,
+        (0, 48),
+        None,
+        "GPIO to the radar, which is then set up; null: not connected",
+        ("radar",),
+    ),
     ("ok_pin", OPTIONAL, (0, 48), None, "GPIO that is 1 while the sensor works; null: it has none"),
     (
         "edge",
@@ -91,18 +106,31 @@ CHANNEL_TABLE = (
         "edge that counts; of a contact, the level after it is active",
         ("pulse", "contact", "presence", "direction", "tube"),
     ),
-    ("pull", CHOICE, ("none", "up", "down"), "none", "resistor inside the chip, for the pins of contacts and ok_pin"),
+    (
+        "pull",
+        CHOICE,
+        ("none", "up", "down"),
+        "none",
+        "resistor inside the chip, for the pins of contacts and ok_pin",
+    ),
     ("debounce_ms", INT, (2, 200), 10, "a level that lasts so long is no bounce", _BOUNCING),
     ("gap_ms", INT, (50, 10000), 100, "inactive for so long, and the passage is over", _BOUNCING),
     ("dead_ms", INT, (0, 60000), 0, "from a passage's begin on so long nothing else counts", ("contact",)),
     ("window_ms", INT, (100, 10000), 1000, "at most so long from one sensor to the other", ("direction",)),
-    ("distance_mm", INT, (300, 5000), REQUIRED, "from tube to tube, measured on the road", ("tube",)),
+    ("distance_mm", INT, (300, 1000), REQUIRED, "from tube to tube, measured on the road", ("tube",)),
     ("bounce_ms", INT, (5, 40), 25, "edges of a tube so soon after a hit are its bounces", ("tube",)),
     ("uart", INT, (1, 2), 1, "number of the UART", ("radar",)),
     ("baud", INT, (9600, 230400), 19200, "its speed", ("radar",)),
     ("unit", CHOICE, ("kmh", "mps"), "kmh", "unit of the speeds that the radar sends", ("radar",)),
     ("min_hits", INT, (2, 100), 3, "fewer detections are no passage", ("radar",)),
-    ("quiet_ms", INT, (200, 10000), 600, "without a detection for so long, and the passage is over", ("radar",)),
+    (
+        "quiet_ms",
+        INT,
+        (200, 10000),
+        600,
+        "without a detection for so long, and the passage is over",
+        ("radar",),
+    ),
     ("min_speed_kmh", INT, (1, 100), 5, "slower detections are ignored", ("radar",)),
     (
         "stuck_s",
@@ -209,11 +237,15 @@ def _sharing(where, document, earlier):
     """A channel that is fed by the sensor of an earlier one: all about the sensor stands there."""
     table = [row for row in CHANNEL_TABLE if row[0] in ("class", "direction", "shares", "output")]
     names = [row[0] for row in table]
-    _known(where, names, document, "belongs to the channel that describes the sensor, not to one that shares it")
+    _known(
+        where, names, document, "belongs to the channel that describes the sensor, not to one that shares it"
+    )
     entry = _rows(where, table, document)
     owner = entry["shares"]
     if owner >= len(earlier) or earlier[owner].get("shares") is not None:
-        raise SettingsError("%sshares: channel %d is no earlier one with a sensor of its own" % (where, owner))
+        raise SettingsError(
+            "%sshares: channel %d is no earlier one with a sensor of its own" % (where, owner)
+        )
     kind = earlier[owner]["sensor"]
     if kind not in OUTPUTS:
         raise SettingsError(
@@ -241,7 +273,9 @@ def _outputs(list_name, entries, owner):
         if output != ALL and output not in names:
             raise SettingsError("%soutput: a %s sensor has %s" % (where, kind, ", ".join(names)))
         if output in takers:
-            raise SettingsError("%soutput: %s is counted by channel %d already" % (where, output, takers[output]))
+            raise SettingsError(
+                "%soutput: %s is counted by channel %d already" % (where, output, takers[output])
+            )
         takers[output] = i
         _claims(where, entry, output)
         ways.setdefault(output.split("_")[-1], []).append(entry["direction"])
@@ -305,8 +339,12 @@ def _hardware(sensors):
     """Refuse pins and UARTs that are used twice, and times that contradict each other."""
     pins, uarts = [], []
     for entry in sensors:
-        if entry.get("gap_ms", 1000) <= entry.get("debounce_ms", 0):
-            raise SettingsError("channels: gap_ms must be more than debounce_ms")
+        least = entry.get("debounce_ms", 0) + _STALL_MS
+        if entry.get("gap_ms", least) < least:
+            raise SettingsError(
+                "channels: gap_ms must be at least debounce_ms + %d, because interrupts can come so late: %d"
+                % (_STALL_MS, least)
+            )
         uarts += [entry["uart"]] if "uart" in entry else []
         for name in ("pin", "pin_b", "tx_pin"):
             pin = entry.get(name)
@@ -315,7 +353,9 @@ def _hardware(sensors):
                 if pin in [other["ok_pin"] for other in sensors]:
                     raise SettingsError("channels: pin %d counts and is an ok_pin" % pin)
     if len(set(pins)) < len(pins):
-        raise SettingsError("channels: two sensors use the same pin; one sensor for several channels: see shares")
+        raise SettingsError(
+            "channels: two sensors use the same pin; one sensor for several channels: see shares"
+        )
     if len(set(uarts)) < len(uarts):
         raise SettingsError("channels: two radars use the same uart")
 

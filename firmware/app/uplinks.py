@@ -292,7 +292,6 @@ class Uplinks:
         port, frame, last = self._queue[0](room)
         if last:
             self._queue.pop(0)
-            modules.unload("zaehlwerk_protocol.backfill")
         if frame is None:
             return
         await self._send(port, frame)
@@ -346,7 +345,8 @@ class Uplinks:
 
             async with node.quiet:
                 commands.handle(node, self, done.payload)
-            modules.unload("app.commands", "zaehlwerk_protocol.command", "zaehlwerk_protocol.answer")
+            modules.unload("app.commands")
+            modules.unload_frames()
         return done
 
 

@@ -4,9 +4,10 @@
 """
 
 import cryptolib
+from micropython import const
 
-_ECB = 1
-_BLOCK = 16
+_ECB = const(1)
+_BLOCK = const(16)
 _ZERO = bytes(_BLOCK)
 
 

@@ -8,12 +8,14 @@ import asyncio
 import gc
 import time
 
+from micropython import const
+
 from lorawan import unload
 from lorawan.operations import Done, Listen, Transmit
 from radio import RadioError
 
 # Radio prepared this long before its window opens.
-_PREPARE_MS = 50
+_PREPARE_MS = const(50)
 
 
 class Device:

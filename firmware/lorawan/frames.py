@@ -6,6 +6,7 @@ What is wrong with a received frame is a `FrameRefused` with a reason; nothing i
 from micropython import const
 
 from lorawan import crypto
+from lorawan.region import OVERHEAD
 
 # MHDR: MType << 5 (LoRaWAN 1.0.4 section 4.2); the low bits are the major version, 0.
 JOIN_REQUEST = const(0x00)
@@ -22,8 +23,6 @@ ADR_ACK_REQ = const(0x40)
 ACK = const(0x20)
 PENDING = const(0x10)
 
-# MHDR, DevAddr, FCtrl, FCnt, MIC, and the FPort that comes with a payload.
-OVERHEAD = const(12)
 _LAST_COUNTER = const(0xFFFFFFFE)
 
 

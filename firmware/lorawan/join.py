@@ -3,23 +3,25 @@
 LoRaWAN 1.0.4 sections 6.2.5, 6.2.6 and chapter 7.
 """
 
+from micropython import const
+
 from lorawan import crypto, frames
 from lorawan.region import sub_band
 from lorawan.session import Session
 
-_HOUR_S = 3600
+_HOUR_S = const(3600)
 # Less than 36 s of airtime in the first hour, 36 s in the next ten, 8.7 s per day after that. Each request rests for
 # its own share of the period, so that the budget is spread. A frame that begins just before the end of its period is
 # why the shares are below 1 %, 0.1 % and 0.01 %: (seconds since the first request, share of time as 1/n).
 _PERIODS = ((_HOUR_S, 105), (11 * _HOUR_S, 1050))
-_LATER = 12000
+_LATER = const(12000)
 
 # Pause between two requests: at least the receive windows, and a random part, so that nodes drift apart.
-_PAUSE_MS = 8000
-_PAUSE_SPREAD_MS = 8000
+_PAUSE_MS = const(8000)
+_PAUSE_SPREAD_MS = const(8000)
 
 # CFList: five frequencies in 100 Hz, and its type (RP002-1.0.4 section 3.3.1).
-_CF_LIST_BYTES = 16
+_CF_LIST_BYTES = const(16)
 
 
 def data_rate(region, attempts):

@@ -5,11 +5,13 @@ Version 1, without the round of joining, is still read.
 
 import struct
 
+from micropython import const
+
 from lorawan.records import RecordError, seal, unseal
 from lorawan.store import NoncesLost
 
 _NAME = "nonces"
-_VERSION = 2
+_VERSION = const(2)
 _FORMAT = "<I16s3sBHIB"
 
 

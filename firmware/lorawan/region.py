@@ -5,6 +5,8 @@ A region is a module such as `lorawan.eu868`.
 
 from micropython import const
 
+# MHDR, DevAddr, FCtrl, FCnt, MIC of a data frame, and the FPort that comes with a payload (LoRaWAN 1.0.4 section 4).
+OVERHEAD = const(12)
 # LoRaWAN: preamble 8 symbols, CR 4/5, explicit header (RP002-1.0.4 section 2.4.2).
 _PREAMBLE = const(8)
 _LOW_RATE_SYMBOL_US = const(16000)

@@ -6,14 +6,16 @@ anew.
 
 import struct
 
+from micropython import const
+
 from lorawan.records import RecordError, seal, unseal
 from lorawan.session import Session
 
 _NAME = "session"
-_VERSION = 2
+_VERSION = const(2)
 # Owner, JoinNonce, length of the session in use; it and the other one follow.
 _HEAD = "<16s3sH"
-_HEAD_BYTES = 21
+_HEAD_BYTES = const(21)
 _FORMAT = "<I16s16sIIBBBBBBIBHHBB"
 _CHANNEL = "<BIIBB"
 

@@ -5,10 +5,10 @@ skips some and never uses one twice. What the next uplink carries only once - an
 command - is taken off the record before that uplink is sent: it is stored without anything reserved, which makes that
 uplink store it again.
 
-Wear. Nonces: one write per join request and one per accept; the back-off allows 600 requests in the first hour of a
-round at DR5 and fewer than 150 a day from the second day on, of 256 kB of blocks that endure 100,000 erasures each.
-Session: every FCNT_BLOCK uplinks and once or twice per downlink; 96 intervals and ten downlinks make 23 writes a day,
-below 10,000 a year, spread over all blocks by littlefs.
+Wear. Nonces: one write per join request and one per accept; the back-off allows some 70 requests in the first hour of
+a round, 70 in the next ten and 17 a day after that. Session: every FCNT_BLOCK uplinks and once or twice per downlink;
+96 intervals and ten downlinks make about 20 writes a day, 7,300 a year, of 100,000 erasures that each block endures;
+littlefs spreads them over all blocks.
 """
 
 from micropython import const

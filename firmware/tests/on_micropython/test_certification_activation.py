@@ -339,7 +339,16 @@ def test_a_downlink_of_the_session_in_use_ends_the_round_too():
 
 
 def test_code_for_joins_commands_and_records_is_not_loaded_while_nobody_needs_it():
-    rarely = ("join", "mac_commands", "session_record", "nonces", "certification")
+    rarely = (
+        "transaction",
+        "join",
+        "frames",
+        "crypto",
+        "mac_commands",
+        "session_record",
+        "nonces",
+        "certification",
+    )
     unload(*rarely)
     rig = Rig()
     rig.join()

@@ -229,7 +229,7 @@ def test_no_sub_band_ever_exceeds_its_share():
         state[0] = (state[0] * 1103515245 + 12345) & 0x3FFFFFFF
         return state[0] % n
 
-    rig.mac._random = dice
+    rig.mac.random = dice
     ends = {}
     for i in range(300):
         rig.mac.session.data_rate = i % 6

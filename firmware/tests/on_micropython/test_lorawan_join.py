@@ -144,7 +144,7 @@ def test_all_dev_nonces_spent_is_an_error_and_not_a_repetition():
     from lorawan.store import DEV_NONCE_END, NoncesSpent
 
     rig = Rig()
-    rig.mac._store.dev_nonce = DEV_NONCE_END
+    rig.mac.store.dev_nonce = DEV_NONCE_END
     raises(NoncesSpent, rig.mac.join, 0, 5)
 
 

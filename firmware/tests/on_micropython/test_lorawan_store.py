@@ -115,6 +115,6 @@ def test_a_record_of_another_version_or_length_is_refused():
 def test_keys_do_not_show():
     rig = Rig()
     rig.join()
-    shown = repr(rig.mac.session) + repr(rig.mac._identity)
+    shown = repr(rig.mac.session) + repr(rig.mac.identity)
     assert rig.mac.session.nwk_s_key.hex() not in shown
     assert bytes(range(16)).hex() not in shown

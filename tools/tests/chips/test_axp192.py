@@ -125,3 +125,38 @@ def test_without_supply_every_rail_is_off_and_everything_is_forgotten(board: Boa
     assert set(board.rails) == {(5, rail, False) for rail in ("dcdc1", "dcdc3", "ldo2", "ldo3")}
     board.chip.power(6, on=True)
     assert board.read(0x12) == b"\x03"
+
+
+@pytest.mark.parametrize(
+    ("register", "value"),
+    [(0x01, 0x20), (0x10, 0x00), (0x12, 0x03), (0x28, 0xCF), (0x82, 0x83), (0x83, 0x80), (0x84, 0x32)],
+)
+def test_registers_after_power_on(board: Board, register: int, value: int) -> None:
+    assert board.read(register) == bytes([value])
+
+
+@pytest.mark.parametrize("register", [0x44, 0x45, 0x46, 0x47, 0x4D])
+def test_flags_are_cleared_by_writing_ones(board: Board, register: int) -> None:
+    board.chip._registers[register] = 0x0C
+    board.chip.write(1, bytes([register, 0x04]))
+    assert board.read(register) == b"\x08"
+
+
+@pytest.mark.parametrize(
+    ("rail", "register", "value", "millivolts"),
+    [
+        ("dcdc2", 0x23, 0x2A, 1_750),
+        ("dcdc1", 0x26, 0x00, 700),
+        ("dcdc1", 0x26, 0xFF, 3_875),
+        ("dcdc3", 0x27, 0x6C, 3_400),
+    ],
+)
+def test_converters_are_set_in_steps_of_25_mv(
+    board: Board, rail: str, register: int, value: int, millivolts: int
+) -> None:
+    board.chip.write(1, bytes([register, value]))
+    assert board.chip.millivolts(rail) == millivolts
+
+
+def test_a_battery_above_the_scale_reads_the_highest_value() -> None:
+    assert Board(9_000).read(0x78, 2) == b"\xff\x0f"

@@ -84,12 +84,6 @@ def test_identity_and_measurements_cannot_be_written(board: Board) -> None:
     assert board.read(0x34, 2) == (3_700).to_bytes(2)
 
 
-def test_flags_are_cleared_by_writing_ones(board: Board) -> None:
-    board.chip._registers[0x49] = 0x0C
-    board.chip.write(1, b"\x49\x04")
-    assert board.read(0x49) == b"\x08"
-
-
 def test_without_supply_every_rail_is_off_and_nobody_listens(board: Board) -> None:
     board.chip.write(1, b"\x90\x02")
     board.rails.clear()
@@ -98,3 +92,30 @@ def test_without_supply_every_rail_is_off_and_nobody_listens(board: Board) -> No
     assert set(board.rails) == {(5, "dcdc1", False), (5, "aldo2", False)}
     board.chip.write(6, b"\x90\x02")
     assert board.read(0x90) == b"\0"
+
+
+@pytest.mark.parametrize(
+    ("rail", "register"),
+    [("aldo1", 0x92), ("aldo2", 0x93), ("aldo3", 0x94), ("aldo4", 0x95), ("bldo1", 0x96), ("bldo2", 0x97)],
+)
+def test_each_linear_regulator_has_its_voltage(board: Board, rail: str, register: int) -> None:
+    board.chip.write(1, bytes([register, 0x0D]))
+    assert board.chip.millivolts(rail) == 1_800
+
+
+def test_0x82_sets_the_processors_voltage_in_steps_of_100_mv(board: Board) -> None:
+    board.chip.write(1, b"\x82\x0f")
+    assert board.chip.millivolts("dcdc1") == 3_000
+
+
+@pytest.mark.parametrize("register", [0x48, 0x49, 0x4A])
+def test_flags_are_cleared_by_writing_ones(board: Board, register: int) -> None:
+    board.chip._registers[register] = 0xFF
+    board.chip.write(1, bytes([register, 0xF0]))
+    assert board.read(register) == b"\x0f"
+
+
+def test_a_battery_above_the_scale_reads_the_highest_value() -> None:
+    board = Board(20_000)
+    board.chip.write(1, b"\x30\x01")
+    assert board.read(0x34, 2) == b"\x3f\xff"

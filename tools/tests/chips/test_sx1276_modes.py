@@ -110,10 +110,21 @@ def test_a_receiver_opens_after_synthesizer_and_32_chips(driver: Driver) -> None
     assert driver.lines()["dio5"] == 1
 
 
-def test_pa_ramp_decides_when_the_frame_begins(driver: Driver) -> None:
-    driver.write(reg.PA_RAMP, 0x00)
+@pytest.mark.parametrize(
+    ("value", "microseconds"),
+    list(enumerate([3400, 2000, 1000, 500, 250, 125, 100, 62, 50, 40, 31, 25, 20, 15, 12, 10])),
+)
+def test_pa_ramp_decides_when_the_frame_begins(driver: Driver, value: int, microseconds: int) -> None:
+    driver.write(reg.PA_RAMP, value)
     driver.mode(reg.TX)
-    assert driver.antenna.sent[0].start_ns == driver.now + 65 * US + 4_250 * US
+    assert driver.antenna.sent[0].start_ns == driver.now + 65 * US + microseconds * 1_250
+
+
+def test_who_goes_on_from_fstx_before_it_has_locked_waits_for_that(driver: Driver) -> None:
+    driver.mode(reg.FSTX)
+    begin = driver.now
+    driver.mode(reg.TX)
+    assert driver.antenna.sent[0].start_ns == begin + 115 * US
 
 
 def test_writing_the_mode_that_is_on_restarts_nothing(driver: Driver) -> None:

@@ -73,6 +73,16 @@ def test_single_reception_times_out_after_its_symbols(driver: Driver, sf: int, s
     assert driver.what() == []
 
 
+@pytest.mark.parametrize(("field", "divisor"), list(enumerate([64, 48, 32, 24, 16, 12, 8, 4, 2, 1])))
+def test_a_symbol_lasts_as_long_as_its_bandwidth_has_it(driver: Driver, field: int, divisor: int) -> None:
+    driver.modulation(8, field)
+    driver.symbols(100)
+    window = receive(driver)
+    driver.wait(window.open_ns - driver.now)
+    # The bandwidths are 500 kHz divided.
+    assert driver.chip.next_change() == window.open_ns + 100 * 256 * 2_000 * divisor
+
+
 def test_fewer_than_4_symbols_are_a_violation(driver: Driver) -> None:
     driver.symbols(3)
     receive(driver)
@@ -232,11 +242,18 @@ def test_an_implicit_header_needs_a_length(driver: Driver) -> None:
     assert driver.what() == ["RegPayloadLength (0x22): an implicit header needs the length that is expected"]
 
 
+def test_an_explicit_header_needs_none(driver: Driver) -> None:
+    driver.write(reg.PAYLOAD_LENGTH, 0)
+    receive(driver)
+    assert driver.what() == []
+
+
 def test_a_frame_longer_than_the_maximum_is_not_received(driver: Driver) -> None:
     driver.write(reg.MAX_PAYLOAD_LENGTH, 4)
     receive(driver)
     hear(driver, received(b"hello"))
-    assert not driver.read(reg.IRQ_FLAGS) & reg.RX_DONE
+    assert driver.read(reg.IRQ_FLAGS) == reg.VALID_HEADER | reg.RX_TIMEOUT, "and its window is over"
+    assert not driver.chip.listening
     driver.write(reg.MAX_PAYLOAD_LENGTH, 5)
     driver.write(reg.IRQ_FLAGS, 0xFF)
     receive(driver)
@@ -360,7 +377,7 @@ def test_errata_concern_receiving_only(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [(0, 0x48), (1, 0x44), (5, 0x44), (6, 0x40), (7, 0x40), (8, 0x40)]
+    ("field", "value"), list(enumerate([0x48, 0x44, 0x44, 0x44, 0x44, 0x44, 0x40, 0x40, 0x40]))
 )
 def test_the_intermediate_frequency_by_bandwidth(driver: Driver, field: int, value: int) -> None:
     driver.modulation(7, field)
@@ -373,14 +390,18 @@ def test_the_intermediate_frequency_by_bandwidth(driver: Driver, field: int, val
     assert len(driver.what()) == 1
 
 
-def test_narrow_receivers_are_tuned_one_bandwidth_above_the_channel(driver: Driver) -> None:
-    driver.modulation(7, 5)
-    driver.write(reg.IF_FREQ_1, 0x44)
-    driver.frequency(868_100_000 + 41_670)
+@pytest.mark.parametrize(("field", "above"), [(0, 7_810), (5, 41_670), (6, 0), (7, 0), (9, 0)])
+def test_narrow_receivers_are_tuned_one_bandwidth_above_the_channel(
+    driver: Driver, field: int, above: int
+) -> None:
+    driver.modulation(7, field)
+    driver.frequency(868_100_000 + above)
     assert receive(driver).lora.frequency == pytest.approx(868_100_000, abs=61)
-    driver.mode(reg.STDBY)
-    driver.modulation(7, 7)
-    driver.frequency(868_100_000)
+
+
+def test_with_the_automatic_if_a_narrow_receiver_hears_where_it_is_tuned(driver: Driver) -> None:
+    driver.modulation(7, 3)
+    driver.write(reg.DETECT_OPTIMIZE, 0xC3)
     assert receive(driver).lora.frequency == pytest.approx(868_100_000, abs=61)
 
 
@@ -431,7 +452,7 @@ def test_cad_ends_in_standby_with_cad_done(driver: Driver) -> None:
     assert driver.lines()["dio0"] == 1
     assert driver.read(reg.IRQ_FLAGS) == reg.CAD_DONE
     assert driver.read(reg.OP_MODE) == LORA | reg.STDBY
-    assert not driver.chip.listening
+    assert driver.lines()["dio5"] == 1
     assert driver.what() == []
 
 

@@ -203,6 +203,14 @@ def test_low_frequency_mode_on_is_kept_as_written(driver: Driver) -> None:
     assert driver.read(reg.OP_MODE) == LORA | reg.STDBY, "bits 5 and 4 are reserved in LoRa mode"
 
 
+def test_low_frequency_mode_on_reads_zero_after_the_modem_was_changed() -> None:
+    driver = Driver()
+    driver.write(reg.OP_MODE, 0x08 | reg.SLEEP)
+    assert driver.read(reg.OP_MODE) == 0x08
+    driver.write(reg.OP_MODE, LORA | 0x08 | reg.SLEEP)
+    assert driver.read(reg.OP_MODE) == LORA
+
+
 def test_modes_6_and_7_do_not_exist_in_fsk_mode() -> None:
     driver = Driver()
     driver.write(reg.OP_MODE, reg.RXSINGLE)

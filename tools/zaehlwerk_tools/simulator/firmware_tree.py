@@ -90,7 +90,8 @@ def _compile(target: str, source: Path, below: Path) -> None:
     if target == "node/main.py":
         shutil.copyfile(source, out)
         return
-    name = target.split("/", 1)[1]
+    # Tracebacks name the module: that name is in the heap anyway, a file's name would be another one.
+    name = target.split("/", 1)[1].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     result = subprocess.run(
         [_compiler(), "-s", name, "-o", os.fspath(out.with_suffix(".mpy")), os.fspath(source)],
         capture_output=True,

@@ -1,4 +1,5 @@
-"""The boards with an SX1276 for 868 MHz that the simulator knows, from their maker's pin tables and schematics.
+"""The boards with an SX1276 for 868 MHz that the simulator knows, from their maker's pin tables and the
+firmware that runs on them; the schematics themselves have not been read.
 
 Not among the free GPIOs, though on the headers: GPIO0, which decides whether an ESP32 boots, the console (1, 3), and whatever the
 board connects to something. GPIO34 to 39 have no pull-ups.
@@ -13,8 +14,8 @@ _DIO = {"dio0": 26, "dio1": 33, "dio2": 32}
 # it from being flashed over the serial line. That makes seven; GPIO4 drives the LED.
 _T_BEAM_FREE = (36, 39, 25, 14, 13, 15, 2)
 _T_BEAM_SOURCE = (
-    "docs/en/t_beam/t_beam_hw.md and schematic {} of github.com/Xinyuan-LilyGO/LilyGo-LoRa-Series; DIO0, LED and the pins of"
-    " the header's display shield: variant tbeam of Meshtastic"
+    "docs/en/t_beam/t_beam_hw.md of github.com/Xinyuan-LilyGO/LilyGo-LoRa-Series; DIO0, LED and what the display"
+    " shield uses of the header: variant tbeam of Meshtastic; 36, 39: board esp32-ttgo-t-beam of RIOT"
 )
 
 T_BEAM_AXP192 = Hardware(
@@ -33,7 +34,7 @@ T_BEAM_AXP192 = Hardware(
     ),
     free=_T_BEAM_FREE,
     battery=Battery(pin=None),
-    source=_T_BEAM_SOURCE.format("LilyGo_TBeam_V1.1"),
+    source=_T_BEAM_SOURCE,
     power_chip=PowerChip(chip="axp192", sda=21, scl=22, irq=35),
     led=(4, 0),
 )
@@ -54,7 +55,7 @@ T_BEAM_AXP2101 = Hardware(
     ),
     free=_T_BEAM_FREE,
     battery=Battery(pin=None),
-    source=_T_BEAM_SOURCE.format("LilyGo_TBeam_V1.2"),
+    source=_T_BEAM_SOURCE,
     power_chip=PowerChip(chip="axp2101", sda=21, scl=22, irq=35),
     led=(4, 0),
 )
@@ -77,9 +78,9 @@ T3_V16 = Hardware(
     # 100 kOhm and 100 kOhm.
     battery=Battery(pin=35, num=1, den=2),
     source=(
-        "docs/en/t3_v161_sx1276/t3_v161_sx1276_hw.md and schematic T3_V1.6.1 of"
-        " github.com/Xinyuan-LilyGO/LilyGo-LoRa-Series; header: LilyGO/TTGO-LoRa32-V2.1 issue 10; DIO0 and divider: variant"
-        " tlora_v2_1_16 of Meshtastic"
+        "docs/en/t3_v161_sx1276/t3_v161_sx1276_hw.md of github.com/Xinyuan-LilyGO/LilyGo-LoRa-Series; header and"
+        " what is left of it: as users of LilyGO/TTGO-LoRa32-V2.1 list it; DIO0 and divider: variant tlora_v2_1_16 of"
+        " Meshtastic"
     ),
     led=(25, 1),
 )

@@ -1,7 +1,7 @@
 """An AXP192 as far as a radio and a battery gauge need it: rails and the ADC of the battery's voltage.
 
 Registers as in X-Powers' AXP192 data sheet, section 10. On a T-Beam V1.1 DCDC3 feeds the ESP32, LDO2 the radio and LDO3 the
-GNSS receiver (LilyGO's schematic).
+GNSS receiver (LilyGO's examples for the board).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Axp192(PowerChip):
     """The chip, at address 0x34.
 
     LDO2 and LDO3 are off after power-on: the data sheet leaves the first state of the outputs to how a chip was ordered,
-    and LilyGO's and everybody's programs for this board switch both on before they use what hangs on them.
+    and LilyGO's and most other programs for this board switch both on before they use what hangs on them.
     """
 
     RAILS: ClassVar = MappingProxyType(

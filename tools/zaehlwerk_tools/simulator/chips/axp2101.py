@@ -27,7 +27,7 @@ class Axp2101(PowerChip):
     """The chip, at address 0x34.
 
     Only DCDC1 is on after power-on. What is on is burnt into a chip; firmware that knew no AXP2101 found no radio on a
-    T-Beam V1.2 (pull request 53 of markqvist/RNode_Firmware).
+    T-Beam V1.2 (history of markqvist/RNode_Firmware).
     """
 
     RAILS: ClassVar = MappingProxyType(

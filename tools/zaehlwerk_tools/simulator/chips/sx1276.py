@@ -4,7 +4,8 @@ After the SX1276/77/78/79 data sheet rev. 7 and the errata note for SX1276/77/78
 
 - LongRangeMode, which the data sheet lets change in sleep only: a write that goes from the FSK modem to sleep sets it all
   the same, and one that goes from the LoRa modem to sleep does not clear it; RadioHead's RH_RF95 has relied on both for
-  years. A write that leaves sleep leaves it alone (Lora-net/SWL2001, issue 145). All but a write in sleep are noted.
+  years. A write that leaves sleep leaves it alone, as a logic analyser saw for users of Lora-net/SWL2001. All but a write
+  in sleep are noted. LowFrequencyModeOn reads 0 after the change (seen by users of RadioLib).
 - Receivers need 32 chips of the bandwidth after the PLL has locked (from the duration of a CAD).
 - After a signal that was locked on and lost, RXSINGLE searches for what is left of its time, and ends at once if none is.
 - An image calibration is never demanded: the one after power-on is for 434 MHz, but only image rejection depends on it.
@@ -329,7 +330,7 @@ class Sx1276(Chip):
             self._tune(at_ns, mode, at_ns + modem.SYNTHESIZER)
 
     def _write_op_mode(self, at_ns: int, value: int) -> None:
-        lora = self._op_mode & reg.LONG_RANGE_MODE
+        was = lora = self._op_mode & reg.LONG_RANGE_MODE
         mode = value & reg.MODE
         if value & reg.LONG_RANGE_MODE != lora:
             if mode != reg.SLEEP:
@@ -349,6 +350,8 @@ class Sx1276(Chip):
             self._violation(at_ns, f"RegOpMode: mode {mode} is reserved in FSK mode: ignored")
             mode = self._mode
         self._op_mode = lora | value & (reg.OP_MODE_KEPT_LORA if lora else reg.OP_MODE_KEPT_FSK)
+        if lora != was:
+            self._op_mode &= ~reg.LOW_FREQUENCY_MODE_ON
         if mode != self._mode:
             self._change(at_ns, mode)
 

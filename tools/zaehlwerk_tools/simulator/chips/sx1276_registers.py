@@ -80,8 +80,9 @@ FSK_IRQ_FLAGS_2: Final = 0x3F
 
 LONG_RANGE_MODE: Final = 0x80
 ACCESS_SHARED_REG: Final = 0x40
-OP_MODE_KEPT_LORA: Final = ACCESS_SHARED_REG | 0x08
-OP_MODE_KEPT_FSK: Final = 0x60 | 0x08  # ModulationType, LowFrequencyModeOn
+LOW_FREQUENCY_MODE_ON: Final = 0x08
+OP_MODE_KEPT_LORA: Final = ACCESS_SHARED_REG | LOW_FREQUENCY_MODE_ON
+OP_MODE_KEPT_FSK: Final = 0x60 | LOW_FREQUENCY_MODE_ON  # and ModulationType
 MODE: Final = 0x07
 
 SLEEP: Final = 0
@@ -184,7 +185,7 @@ _LORA_RESET: Final = {
     DETECTION_THRESHOLD: 0x0A,
     SYNC_WORD: 0x12,
     INVERT_IQ_2: 0x1D,
-    # What the data sheet calls reserved, as a chip has it: dump in markqvist/RNode_Firmware, issue 52.
+    # What the data sheet calls reserved, as a T-Beam's chip has it: a dump shown at markqvist/RNode_Firmware.
     0x2D: 0x50,
     0x2E: 0x14,
     IF_FREQ_1: 0x45,
