@@ -13,13 +13,11 @@ import struct
 
 from micropython import const
 
+from app import modules
+
 # Bins of a minute that are kept while the time is not known: two hours, at most 7 kB of heap.
 BIN_MS = const(60000)
 MAX_BINS = const(120)
-# Slots without power that are recorded as not observed; the ring holds no more history than that anyway.
-MAX_GAP = const(96)
-# Coverage of an unsynced interval that was cut off by a restart: observed, nobody knows how long.
-_SOMETHING = const(1)
 FULL = const(255)
 # No slot was ever open.
 NO_SLOT = -1
@@ -118,81 +116,34 @@ class Intervals:
         return True
 
     def jump(self, utc):
-        """The clock made a confirmed large step to `utc`: a partial interval is closed."""
-        slot = utc // self._length
-        if slot > self.slot:
-            self._close()
-            self.slot = slot
-        elif slot < self.slot:
-            self._close()
-            self._restart(slot)
+        """See `unplaced.jump`."""
+        self._rarely("jump", utc)
 
     def place(self, utc_ms):
-        """The time is known for the first time since the start: put the bins into slots.
-
-        utc_ms(uptime) gives UTC in ms. The slot that was open when the node stopped goes on if it is still the same; else
-        it is closed with the coverage it had, pulses of an earlier start that never learnt the time (loose ends)
-        become an unsynced interval, and slots without power become records of nothing observed.
-        """
-        at = utc_ms(self._bins_start)
-        first = at // self._length
-        self.pulses = self._bins_first
-        if self.slot == NO_SLOT:
-            self._close_loose()
-            self._open(first)
-        elif first < self.slot and self.slot * self._length - at > self._length // 2:
-            self.known = self._totals()
-            self._close(self.known)
-            self._restart(first)
-        elif first > self.slot:
-            self._close(self.known)
-            self._close_loose()
-            for slot in range(max(self.slot, first - MAX_GAP), first):
-                self.slot = slot
-                self._close(self.start)
-            self._open(first)
-        for packed in self._bins:
-            at = self._place_bin(at, packed, utc_ms)
-        self._bins = []
-        self.live = True
+        """See `unplaced.place`."""
+        self._rarely("place", utc_ms)
 
     def close_for_good(self):
-        """The stored interval ends here, with all that was counted: its epoch is over. Its slot, None without one."""
-        if self.slot == NO_SLOT:
-            self._close_loose()
-            return None
-        self._close()
-        return self.slot - 1
+        """See `unplaced.close_for_good`."""
+        return self._rarely("close_for_good")
 
     # --- no clock
 
     def close_unsynced(self, force=False):
-        """Close intervals under the unsynced index from whole intervals of bins; how many.
-
-        Only when the bins are full, or with `force`, when a network is there that does not tell the time.
-        """
-        closed = 0
+        """See `unplaced.close_unsynced`."""
         per_interval = self._length // BIN_MS
-        while len(self._bins) >= per_interval and (force or len(self._bins) >= max(MAX_BINS, per_interval)):
-            if closed == 0:
-                pulses, self.pulses = self.pulses, list(self._bins_first)
-                self._close_loose()
-                self.pulses = pulses
-            if self.mapping is None:
-                self.mapping = (self.unsynced_index, self._bins_start)
-            counts, seen = [0] * self._n, [0] * self._n
-            for packed in self._bins[:per_interval]:
-                fields = struct.unpack(self._format, packed)
-                self._bins_start += fields[0]
-                for i in range(self._n):
-                    counts[i] += fields[1 + 2 * i]
-                    seen[i] += fields[2 + 2 * i]
-            self._bins = self._bins[per_interval:]
-            for i in range(self._n):
-                self._bins_first[i] += counts[i]
-            self._record_unsynced(counts, bytes([self._share(ms) for ms in seen]))
-            closed += 1
-        return closed
+        if len(self._bins) < (per_interval if force else max(MAX_BINS, per_interval)):
+            return 0
+        return self._rarely("close_unsynced", force)
+
+    def _rarely(self, what, *arguments):
+        """Do what a module does that leaves the heap afterwards."""
+        from app import unplaced
+
+        try:
+            return getattr(unplaced, what)(self, *arguments)
+        finally:
+            modules.unload("app.unplaced")
 
     # --- inside
 
@@ -220,56 +171,3 @@ class Intervals:
         self.slot += 1
         self.start = totals
         self.seen = [0] * self._n
-
-    def _restart(self, slot):
-        """The index would go back: a new epoch, whose totals start at 0."""
-        self.generation = self._new_epoch(self.slot - 1)
-        self.reset_totals()
-        self.slot = slot
-
-    def _close_loose(self):
-        """Pulses between the last known slot and this start, of a start that never learnt the time."""
-        totals = self._totals()
-        counts = [(totals[i] - self.known[i]) & _U32 for i in range(self._n)]
-        if any(counts):
-            self._record_unsynced(counts, bytes([_SOMETHING]) * self._n)
-
-    def _record_unsynced(self, counts, covers):
-        for i in range(self._n):
-            self.unsynced_totals[i] = (self.unsynced_totals[i] + counts[i]) & _U32
-        totals = list(self.unsynced_totals)
-        self._append(Record(True, self.generation, self.unsynced_index, totals, counts, covers))
-        self.unsynced_index += 1
-
-    def _place_bin(self, at, packed, utc_ms):
-        """Put a bin that begins at UTC `at` into its slot or slots; its end in UTC."""
-        fields = struct.unpack(self._format, packed)
-        self._bins_start += fields[0]
-        end = utc_ms(self._bins_start)
-        counts = [fields[1 + 2 * i] for i in range(self._n)]
-        seen = [fields[2 + 2 * i] for i in range(self._n)]
-        while end > self.boundary_ms():
-            before = max(self.boundary_ms() - at, 0)
-            if any(counts):
-                # Nobody knows on which side of the boundary they were: the longer side has them, and both
-                # slots say that they were not observed meanwhile.
-                seen = [0] * self._n
-                if 2 * before >= end - at:
-                    self._add(counts, seen)
-                    counts = [0] * self._n
-            else:
-                for i in range(self._n):
-                    part = seen[i] * before // max(end - at, 1)
-                    self.seen[i] += part
-                    seen[i] -= part
-            self._close()
-            at += before
-        self._add(counts, seen)
-        if end == self.boundary_ms():
-            self._close()
-        return end
-
-    def _add(self, counts, seen):
-        for i in range(self._n):
-            self.pulses[i] += counts[i]
-            self.seen[i] += seen[i]

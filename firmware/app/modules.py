@@ -31,6 +31,7 @@ _RARE = (
     "zaehlwerk_protocol.command",
     "zaehlwerk_protocol.answer",
     "app.commands",
+    "app.unplaced",
     "lorawan.transaction",
     "lorawan.join",
     "lorawan.frames",

@@ -1,27 +1,25 @@
-"""All sensors of a node, as one: pulses and observed time per channel since the last reading."""
+"""All sensors of a node, as one: pulses, observed time, health and flow per channel."""
 
-from counting import SensorError
+import sys
 
-
-def _make(kind, settings, unit):
-    """The sensor of a kind; its module is loaded only here."""
-    if kind == "pulse":
-        from counting.pulse import PulseSensor
-
-        return PulseSensor(settings, unit)
-    raise SensorError("channel sensor %r is unknown; known: pulse" % kind)
+import counting
+from counting import FAULTS, SILENT
 
 
 class Inputs:
-    """channels: the settings' entries, in channel order; units: how many hardware counters the board has."""
+    """channels: the settings' entries, in channel order; units: how many hardware counters the board has.
+
+    health: per channel the codes of its sensor, as of the last reading.
+    """
 
     def __init__(self, channels, units):
-        if len(channels) > units:
-            raise SensorError(
-                "%d channels need %d hardware counters, this board has %d"
-                % (len(channels), len(channels), units)
-            )
-        self._sensors = [_make(entry["sensor"], entry, i) for i, entry in enumerate(channels)]
+        from counting.assembly import assemble
+
+        # Sensors; per channel the number of its sensor, and of its output there, None being all of them.
+        self._sensors, self._sources, self._silent_s = assemble(channels, units)
+        del sys.modules["counting.assembly"], counting.assembly
+        self._silence_ms = [0] * len(self._sensors)
+        self.health = [0] * len(channels)
 
     def start(self):
         """Start every sensor; SensorError names the one that cannot."""
@@ -35,13 +33,28 @@ class Inputs:
 
     def read(self):
         """(pulses per channel, observed ms per channel) since the last reading."""
-        counts, observed = [], []
-        for sensor in self._sensors:
-            counts.extend(sensor.take())
-            observed.extend([sensor.observed()] * sensor.outputs)
-        return counts, observed
+        taken, seen, codes = [], [], []
+        for i, sensor in enumerate(self._sensors):
+            taken.append(sensor.take())
+            seen.append(sensor.observed())
+            codes.append(sensor.health)
+            self._silence_ms[i] = 0 if sum(taken[i]) else self._silence_ms[i] + seen[i]
+            silent_s = self._silent_s[i]
+            if silent_s is not None and self._silence_ms[i] >= silent_s * 1000:
+                codes[i] |= SILENT
+        self.health = [codes[i] for i, _ in self._sources]
+        counts = [sum(taken[i]) if output is None else taken[i][output] for i, output in self._sources]
+        return counts, [seen[i] for i, _ in self._sources]
+
+    def flow(self):
+        """Per channel (mean speed, v85, occupancy) since the last call, each None where there is none.
+
+        Speeds in 0.1 km/h, occupancy in per mille. Call it after `read`, where an interval ends.
+        """
+        flows = [sensor.flow() for sensor in self._sensors]
+        return [flows[i][output or 0] for i, output in self._sources]
 
     @property
     def faulty(self):
         """Whether any sensor reports something that cannot be trusted."""
-        return any(sensor.faulty for sensor in self._sensors)
+        return any([codes & FAULTS for codes in self.health])

@@ -10,6 +10,14 @@ import micropython
 from machine import Pin
 
 
+def later(handler, argument):
+    """Let an interrupt handler run in its turn, between two interrupts; when its queue (8) is full, next time."""
+    try:
+        micropython.schedule(handler, argument)
+    except RuntimeError:
+        pass
+
+
 class Watch:
     """observed() in ms since the last call; pin is a machine.Pin or None (a sensor without such an output)."""
 
@@ -46,7 +54,7 @@ class Watch:
         """ms since the last call in which the input was 1."""
         if self._pin is not None and self._pin.value() != self._up:
             # An edge that no interrupt told of (the scheduler's queue holds 8): handled like one, in its turn.
-            micropython.schedule(self._handler, self._pin)
+            later(self._handler, self._pin)
         while True:
             edges = self._edges
             total = self._closed

@@ -280,6 +280,34 @@ def decode(
     sys.stdout.write(decoded(frame, port, as_json=as_json))
 
 
+bench = typer.Typer(help="Measure what things cost.", rich_markup_mode="rich")
+app.add_typer(bench, name="bench")
+
+
+@bench.command("node")
+def bench_node(
+    board: Annotated[
+        str, typer.Option(metavar="NAME", help="heltec_v3, t3_s3, t3_v16, t_beam_v11 or t_beam_v12.")
+    ] = "heltec_v3",
+    as_json: Json = False,
+) -> None:
+    """What the node's program costs on a board: heap, flash, work and charge of a virtual day, with MicroPython of 32 bit.
+
+    Example: [bold]zaehlwerk bench node[/bold]
+
+    Example: [bold]zaehlwerk bench node --board t_beam_v12 --json[/bold]
+
+    Exit status: 0 if it keeps within its budget, 1 if not, 2 if it could not be run.
+    """
+    from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415
+
+    require_extra()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from zaehlwerk_tools.node_bench.command import run  # noqa: PLC0415
+
+    raise typer.Exit(run(board, as_json=as_json))
+
+
 def _run(**asked: Any) -> None:
     """Runs a city as the options `asked` (the fields of a Request), with what the extra [sim] brings."""
     from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415

@@ -226,7 +226,7 @@ def test_no_counter_is_used_twice_in_either_session_when_the_power_goes_at_any_f
             if rig.mac.other is None and rig.mac.session.address == 0x0A0A0A0A:
                 rig.now += HOUR_MS
                 rig.join(accept=accept_for(2, 0x0B0B0B0B))
-            for i in range(3 * FCNT_BLOCK):
+            for i in range(FCNT_BLOCK + 4):
                 sent = rig.ready(rig.mac.send(rig.now, 1, b"\1"))
                 used.append((sent.payload[1:5], counter_of(sent.payload)))
                 other = rig.mac.other

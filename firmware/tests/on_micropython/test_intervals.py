@@ -1,7 +1,7 @@
 """The interval engine: every pulse in exactly one record, boundaries of UTC slots, coverage, restarts, no clock."""
 
-from app import intervals as module
 from app.intervals import BIN_MS, FULL, MAX_BINS, NO_SLOT, Intervals
+from app.unplaced import MAX_GAP, _restart
 
 LENGTH = 900000
 START = 1780000200000  # a boundary: 1780000200 = 1977778 * 900
@@ -242,10 +242,10 @@ def test_a_long_time_without_power_fills_no_more_than_the_ring_holds():
     again = restarted(bench, 1000 * LENGTH)
     again.read(1000, 0)
     again.place()
-    assert len(again.records) == 1 + module.MAX_GAP
+    assert len(again.records) == 1 + MAX_GAP
     indices = [r.index for r in again.records]
     assert indices[0] == SLOT
-    assert indices[1:] == list(range(SLOT + 1000 - module.MAX_GAP, SLOT + 1000))
+    assert indices[1:] == list(range(SLOT + 1000 - MAX_GAP, SLOT + 1000))
 
 
 def test_restart_shortly_before_the_stored_slot_by_the_new_clock_stays_in_it():
@@ -340,7 +340,7 @@ def test_the_unsynced_index_never_restarts():
     bench.it.begin(0)
     bench.run(LENGTH, 1)
     bench.it.close_unsynced(True)
-    bench.it._restart(SLOT)
+    _restart(bench.it, SLOT)
     assert bench.it.unsynced_index == 1
     assert bench.it.unsynced_totals == [0]
 

@@ -12,7 +12,7 @@ import zaehlwerk_protocol
 from zaehlwerk_tools.energy import BOARDS, consumption
 from zaehlwerk_tools.errors import ZaehlwerkError
 from zaehlwerk_tools.micropython_program import find_micropython
-from zaehlwerk_tools.node_bench.heap_shares import by_room, heap_shares, module_sizes
+from zaehlwerk_tools.node_bench.heap_shares import by_room, heap_shares, in_order, module_sizes
 from zaehlwerk_tools.node_bench.virtual_day import Course, Day, run_day
 from zaehlwerk_tools.simulator.board import BoardError
 from zaehlwerk_tools.simulator.board_spec import STUB_HEAP
@@ -58,7 +58,7 @@ def bench_node(checkout: Path, board: KnownBoard, tell: Tell) -> dict[str, objec
         **_heap(probed.log),
         f"runs_with_{SMALL_HEAP // 1024}k": small is not None,
         "heap_smallest": smallest,
-        **_code(tree, micropython, board),
+        **_code(checkout / "firmware", tree, micropython, board),
         **_work(probed, allocated),
         **_charge(probed, board),
         "notes": probed.notes,
@@ -76,14 +76,16 @@ def _heap(log: str) -> dict[str, object]:
     }
 
 
-def _code(tree: NodeTree, micropython: Path, board: KnownBoard) -> dict[str, object]:
+def _code(firmware: Path, tree: NodeTree, micropython: Path, board: KnownBoard) -> dict[str, object]:
     sizes = {name: size for name, size in module_sizes(tree).items() if _is_for(name, board)}
-    shares = heap_shares(tree, micropython, list(sizes))
+    protocol = Path(zaehlwerk_protocol.__file__).parent
+    shares, names = heap_shares(tree, micropython, in_order(firmware, protocol, list(sizes)))
     return {
         "mpy_bytes": sum(sizes.values()),
         "mpy_bytes_per_room": by_room(sizes),
         "heap_per_room": by_room(shares),
         "heap_per_module": shares,
+        "names": names,
     }
 
 
@@ -179,4 +181,16 @@ def _is_for(module: str, board: KnownBoard) -> bool:
         return name == board.file
     if room == "radio" and name.startswith("sx"):
         return name.startswith(board.hardware.radio.chip)
-    return True
+    return module not in NOT_THERE
+
+
+NOT_THERE = frozenset(
+    {
+        "zaehlwerk_protocol.alarm",
+        "zaehlwerk_protocol.flow",
+        "zaehlwerk_protocol.frames",
+        "zaehlwerk_protocol.receiver",
+        "lorawan.certification",
+    }
+)
+"""What a node in production does not load."""

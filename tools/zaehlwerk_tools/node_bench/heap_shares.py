@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,9 +13,9 @@ from zaehlwerk_tools.simulator.firmware_tree import NodeTree
 ROOMS = ("app", "counting", "lorawan", "radio", "boards", "zaehlwerk_protocol")
 _ROOMY = "4m"
 
-# Modules of the built-in kind come first, so that no room is charged for them; what only ESP32s have is stood in for.
+# What only ESP32s have is stood in for.
 _SCRIPT = """
-import sys, gc
+import gc, micropython, sys
 class Absent:
     def __getattr__(self, name):
         return Absent
@@ -32,7 +34,45 @@ for name in sys.argv[2:]:
     now = gc.mem_alloc()
     print(name, now - before)
     before = now
+micropython.qstr_info()
 """
+_NAMES = re.compile(r"n_qstr=(\d+)")
+
+
+def in_order(sources: Path, protocol: Path, modules: list[str]) -> list[str]:
+    """`modules` so that each comes after those that it imports at once: then each is charged with itself alone.
+
+    sources: the firmware's folder; protocol: that of the package `zaehlwerk_protocol`.
+    """
+    done: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in done or name not in modules:
+            return
+        room, _, rest = name.partition(".")
+        below = protocol if room == protocol.name else sources / room
+        path = below / (f"{rest}.py" if rest else "__init__.py")
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    visit(alias.name)
+            elif isinstance(node, ast.ImportFrom):
+                origin = (
+                    f"{room}.{node.module}"
+                    if node.level and node.module
+                    else room
+                    if node.level
+                    else node.module
+                )
+                for alias in node.names:
+                    visit(f"{origin}.{alias.name}")
+                visit(origin or "")
+        if name not in done:
+            done.append(name)
+
+    for name in modules:
+        visit(name)
+    return done
 
 
 def module_sizes(tree: NodeTree) -> dict[str, int]:
@@ -45,8 +85,11 @@ def module_sizes(tree: NodeTree) -> dict[str, int]:
     return sizes
 
 
-def heap_shares(tree: NodeTree, micropython: Path, modules: list[str]) -> dict[str, int]:
-    """Bytes of heap by module, loaded one after the other in this order. ZaehlwerkError if one cannot be loaded."""
+def heap_shares(tree: NodeTree, micropython: Path, modules: list[str]) -> tuple[dict[str, int], int]:
+    """(bytes of heap by module, loaded one after the other in this order; how many names they brought).
+
+    ZaehlwerkError if one cannot be loaded.
+    """
     done = subprocess.run(
         [str(micropython), "-X", f"heapsize={_ROOMY}", "-c", _SCRIPT, str(tree.node), *modules],
         capture_output=True,
@@ -54,11 +97,13 @@ def heap_shares(tree: NodeTree, micropython: Path, modules: list[str]) -> dict[s
         check=False,
         timeout=60,
     )
-    if done.returncode:
+    names = _NAMES.search(done.stdout)
+    if done.returncode or names is None:
         raise ZaehlwerkError(
             f"the node's modules cannot be loaded: {done.stderr.strip() or done.stdout.strip()}"
         )
-    return {name: int(size) for name, size in (line.split() for line in done.stdout.splitlines())}
+    lines = [line.split() for line in done.stdout.splitlines() if not line.startswith("qstr")]
+    return {name: int(size) for name, size in lines}, int(names[1])
 
 
 def by_room(sizes: dict[str, int]) -> dict[str, int]:

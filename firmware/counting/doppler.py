@@ -1,0 +1,144 @@
+"""What a Doppler radar says about speeds: bytes in, passages out. Pure logic; whole ms in ticks, speeds in 0.1 km/h.
+
+Understood are the lines of the OmniPreSense OPS243-A (user manual UM-003, API commands): a number, negative for what
+moves away, and {"speed":0.58, "direction":"inbound", ...} in any order, the number with or without quotes. Anything
+else between two line ends is no detection: objects without a speed are answers to commands, the rest is garbage. So
+a line that lost its beginning, its end or its middle costs itself and never the next one.
+
+A passage is `min_hits` detections or more of one direction, each within `quiet_ms` of the one before and at least
+`slowest` fast; its speed is the second highest of them, so that a single wrong one does not make it. Two that follow
+each other more closely are one; the two directions are told apart and do not disturb each other.
+"""
+
+from micropython import const
+
+from counting import TICKS
+
+# Longer lines are garbage.
+LONGEST = const(120)
+# From thousandths of a unit to 0.1 km/h: times 36, divided by this. m/s and km/h.
+UNITS = {"mps": 1000, "kmh": 3600}
+# What `put` is told instead of the direction of a passage with too few detections.
+FEW = const(2)
+# Thousandths: faster is nothing, and the product with 36 still a small number.
+_FASTEST = const(499999)
+
+
+class Doppler:
+    """unit: a key of UNITS; slowest: in 0.1 km/h. put(speed, away) is told each passage, away 1 or 0.
+
+    heard, bad: lines that could be read and that could not; modulo the ticks' period. began: per direction, when the
+    passage that lasts began, or -1. Nothing here allocates.
+    """
+
+    def __init__(self, unit, min_hits, quiet_ms, slowest, put):
+        self._unit = UNITS[unit]
+        self._min_hits = min_hits
+        self._quiet = quiet_ms
+        self._slowest = slowest
+        self._put = put
+        self._line = bytearray(LONGEST)
+        self._length = self._way = self._now = self.heard = self.bad = 0
+        # Per direction: detections, time of the last, the two highest speeds.
+        self.began = [-1, -1]
+        self._hits, self._last, self._top, self._second = [0, 0], [0, 0], [0, 0], [0, 0]
+        self.resync()
+
+    def resync(self):
+        """Bytes were lost: what comes up to the next line end is no line."""
+        self._skip = True
+
+    def feed(self, byte, now):
+        """Take in a byte that came until `now`."""
+        if byte != 10 and byte != 13:
+            if self._length < LONGEST:
+                self._line[self._length] = byte
+                self._length += 1
+            else:
+                self._skip = True
+            return
+        if self._length or self._skip:
+            self._now = now
+            if not self._skip and self._read():
+                self.heard = (self.heard + 1) & TICKS
+            else:
+                self.bad = (self.bad + 1) & TICKS
+        self._skip = False
+        self._length = 0
+
+    def _read(self):
+        """A whole line; whether it makes sense."""
+        self._way = 0
+        if self._line[0] != 0x7B:
+            return self._number(0)
+        if self._line[self._length - 1] != 0x7D:
+            return False
+        at = self._after(b'"speed"')
+        if not at:
+            return True
+        if self._after(b'"outbound"'):
+            self._way = 1
+        while self._line[at] in b' :"':
+            at += 1
+        return self._number(at)
+
+    def _after(self, word):
+        """Where in the line `word` ends, or 0."""
+        start = 0
+        while start < self._length - len(word):
+            i = 0
+            while i < len(word) and self._line[start + i] == word[i]:
+                i += 1
+            if i == len(word):
+                return start + i
+            start += 1
+        return 0
+
+    def _number(self, at):
+        """Take in the speed that begins at `at`; whether it is one, up to the end of the line or of an object's value."""
+        if self._line[at] == 0x2D:
+            self._way = 1
+            at += 1
+        value, weight, digits = 0, 1000, False
+        while at < self._length and value <= _FASTEST:
+            byte = self._line[at]
+            if byte == 0x2E and weight == 1000 and digits:
+                weight = 100
+                digits = False
+            elif 0x30 <= byte <= 0x39:
+                digits = True
+                if weight == 1000:
+                    value = value * 10 + (byte - 0x30) * 1000
+                else:
+                    value += (byte - 0x30) * weight
+                    weight //= 10
+            else:
+                break
+            at += 1
+        if not digits or value > _FASTEST:
+            return False
+        if self._line[at] not in b'", }' if self._line[0] == 0x7B else at < self._length:
+            return False
+        self.hit(value * 36 // self._unit, self._way, self._now)
+        return True
+
+    def hit(self, speed, away, now):
+        """A detection."""
+        self.settle(now)
+        if speed < self._slowest:
+            return
+        if self.began[away] < 0:
+            self.began[away] = now
+            self._hits[away] = self._top[away] = self._second[away] = 0
+        self._hits[away] = (self._hits[away] + 1) & TICKS
+        self._last[away] = now
+        if speed > self._top[away]:
+            self._top[away], speed = speed, self._top[away]
+        self._second[away] = max(self._second[away], speed)
+
+    def settle(self, now):
+        """It is `now`: passages that nothing was seen of for `quiet_ms` are over."""
+        for away in (0, 1):
+            if self.began[away] >= 0 and (now - self._last[away]) & TICKS > self._quiet:
+                self.began[away] = -1
+                self._put(self._second[away], away if self._hits[away] >= self._min_hits else FEW)

@@ -1,0 +1,83 @@
+"""What the node's bench measures, and when it says that the budget is broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zaehlwerk_protocol
+from tools.tests.simulator.small_city import MICROPYTHON, ROOT
+from zaehlwerk_tools.errors import ZaehlwerkError
+from zaehlwerk_tools.node_bench.command import beyond_budget, run
+from zaehlwerk_tools.node_bench.heap_shares import by_room, heap_shares, in_order, module_sizes
+from zaehlwerk_tools.node_bench.virtual_day import Course, run_day
+from zaehlwerk_tools.simulator.firmware_tree import NodeTree, build_tree
+from zaehlwerk_tools.simulator.known_boards import KNOWN_BOARDS
+
+PROTOCOL = Path(zaehlwerk_protocol.__file__).parent
+MICROPYTHON32 = MICROPYTHON.with_name("micropython32")
+GOOD: dict[str, Any] = {
+    "heap_free_min_percent": 25.0,
+    "heap_free_block": 8192,
+    "runs_with_100k": True,
+    "heap_smallest": 98_304,
+    "interrupt_allocations": 0,
+    "chip_violations": 0,
+    "duty_cycle_violations": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> NodeTree:
+    if not MICROPYTHON32.exists():
+        pytest.skip("this machine has no 32-bit MicroPython")
+    return build_tree(ROOT / "firmware", PROTOCOL, tmp_path_factory.mktemp("bench"))
+
+
+def test_a_node_just_within_its_budget_is_within_it() -> None:
+    assert beyond_budget(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"heap_free_min_percent": 24.9}, "24.9 % of the heap free"),
+        ({"heap_free_block": 8191}, "largest free block 8191 B"),
+        ({"runs_with_100k": False}, "does not run with 102400 B"),
+        ({"interrupt_allocations": 1}, "interrupt allocations: 1"),
+        ({"chip_violations": 2}, "chip violations: 2"),
+        ({"duty_cycle_violations": 3}, "duty cycle violations: 3"),
+    ],
+)
+def test_each_part_of_the_budget_can_be_broken(change: dict[str, Any], told: str) -> None:
+    (reason,) = beyond_budget({**GOOD, **change})
+    assert told in reason
+
+
+def test_a_board_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ZaehlwerkError, match="--board toaster: known are heltec_v3"):
+        run("toaster", as_json=True)
+
+
+def test_each_module_is_charged_with_itself_alone(tree: NodeTree) -> None:
+    """Whoever imports it first: 1.6 times the size of its file, more or less, and never nothing."""
+    sizes = {name: size for name, size in module_sizes(tree).items() if name.startswith("lorawan.")}
+    order = in_order(ROOT / "firmware", PROTOCOL, list(module_sizes(tree)))
+    assert order.index("lorawan.region") < order.index("lorawan.mac")
+    shares, names = heap_shares(tree, MICROPYTHON32, [name for name in order if name in sizes])
+    assert set(shares) >= set(sizes)
+    assert all(share > 0 for share in shares.values())
+    assert by_room(shares)["lorawan"] == sum(shares.values())
+    assert names > 100
+
+
+async def test_an_hour_of_the_day_joins_counts_and_finds_its_peak(tree: NodeTree, tmp_path: Path) -> None:
+    course = Course(KNOWN_BOARDS["heltec_v3"], 128 * 1024, probe=True, seconds=3600)
+    day = await run_day(course, tree, MICROPYTHON, tmp_path)
+    assert day.joins >= 1
+    assert day.uplinks > 4
+    assert (day.violations, day.duty_cycle_violations, day.notes) == ([], 0, [])
+    assert "started " in day.log
+    assert sum(day.radio_ns.values()) == pytest.approx(3600e9, rel=0.001)
