@@ -7,6 +7,8 @@ board connects to something. GPIO34 to 39 have no pull-ups.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zaehlwerk_tools.simulator.hardware import Battery, Hardware, PowerChip, RadioWiring
 
 _DIO = {"dio0": 26, "dio1": 33, "dio2": 32}
@@ -18,20 +20,14 @@ _T_BEAM_SOURCE = (
     " shield uses of the header: variant tbeam of Meshtastic; 36, 39: board esp32-ttgo-t-beam of RIOT"
 )
 
+_RADIO = RadioWiring(chip="sx1276", sck=5, mosi=27, miso=19, nss=18, reset=23, dio=_DIO)
+"""The maker wires all of them alike."""
+
 T_BEAM_AXP192 = Hardware(
     name="LilyGO T-Beam V1.1 with SX1276 and AXP192",
     mcu="esp32",
     pcnt_units=8,
-    radio=RadioWiring(
-        chip="sx1276",
-        sck=5,
-        mosi=27,
-        miso=19,
-        nss=18,
-        reset=23,
-        dio=_DIO,
-        supply="ldo2",
-    ),
+    radio=replace(_RADIO, supply="ldo2"),
     free=_T_BEAM_FREE,
     battery=Battery(pin=None),
     source=_T_BEAM_SOURCE,
@@ -39,40 +35,18 @@ T_BEAM_AXP192 = Hardware(
     led=(4, 0),
 )
 
-T_BEAM_AXP2101 = Hardware(
+T_BEAM_AXP2101 = replace(
+    T_BEAM_AXP192,
     name="LilyGO T-Beam V1.2 with SX1276 and AXP2101",
-    mcu="esp32",
-    pcnt_units=8,
-    radio=RadioWiring(
-        chip="sx1276",
-        sck=5,
-        mosi=27,
-        miso=19,
-        nss=18,
-        reset=23,
-        dio=_DIO,
-        supply="aldo2",
-    ),
-    free=_T_BEAM_FREE,
-    battery=Battery(pin=None),
-    source=_T_BEAM_SOURCE,
+    radio=replace(_RADIO, supply="aldo2"),
     power_chip=PowerChip(chip="axp2101", sda=21, scl=22, irq=35),
-    led=(4, 0),
 )
 
 T3_V16 = Hardware(
     name="LilyGO LoRa32 T3 V1.6.1 with SX1276",
     mcu="esp32",
     pcnt_units=8,
-    radio=RadioWiring(
-        chip="sx1276",
-        sck=5,
-        mosi=27,
-        miso=19,
-        nss=18,
-        reset=23,
-        dio=_DIO,
-    ),
+    radio=_RADIO,
     # Three only, and inputs only: 2, 4, 12, 13, 14 and 15 go to the card's slot with its pull-ups.
     free=(36, 39, 34),
     # 100 kOhm and 100 kOhm.
