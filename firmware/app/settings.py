@@ -261,7 +261,8 @@ def _outputs(list_name, entries, owner):
     kind = entries[owner]["sensor"]
     names = OUTPUTS[kind]
     group = [i for i, entry in enumerate(entries) if i == owner or entry.get("shares") == owner]
-    takers, ways = {}, {}
+    takers: dict = {}
+    ways: dict = {}
     for i in group:
         where, entry = "%s[%d]." % (list_name, i), entries[i]
         output = entry["output"]
@@ -307,9 +308,9 @@ def _claims(where, entry, output):
     if output is None:
         return
     if output in (ALL, "unknown"):
-        ways = ("unknown", "both") if output == ALL else ("unknown",)
+        ways = ["unknown", "both"] if output == ALL else ["unknown"]
     else:
-        ways = ("in", "out", "unknown")
+        ways = ["in", "out", "unknown"]
     if way not in ways:
         raise SettingsError(
             "%sdirection: of the output %s it can only be %s" % (where, output, " or ".join(ways))

@@ -21,6 +21,8 @@ taken from the half that they do not write at that moment.
 
 # Differences of ticks are modulo this period (MicroPython on 32 bit).
 TICKS = 0x3FFFFFFF
+# What a handler adds up is modulo half of it: then the sum of two is still a number that needs no memory.
+SUMS = 0x1FFFFFFF
 
 # Notes: the count is what was surely seen, and this is what is known about the rest.
 MISSED = 1  # edges that no interrupt told of may have been a passage; the time around them is not observed

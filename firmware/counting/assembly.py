@@ -40,7 +40,7 @@ def assemble(channels, units):
             "%d channels need %d hardware counters, this board has %d" % (len(channels), needed, units)
         )
     spare, unit = units - needed, 0
-    sensors, sources, silent_s, owners = [], [], [], {}
+    sensors, sources, silent_s, owners = [], [], [], {}  # type: ignore[var-annotated]
     for i, entry in enumerate(channels):
         owner = entry.get("shares")
         if owner is None:

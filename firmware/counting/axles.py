@@ -3,11 +3,12 @@
 1. An axle hits both tubes. A hit belongs to the oldest hit of the other tube that has no partner; the order of the two
    is the axle's direction, their distance in time its transit.
 2. Axles form a group until nothing more can belong to the last vehicle: no hit for as long as the last axle needs for
-   REACH_MM, or for BICYCLE_REACH_MM when all axles so far come in pairs of bicycles, or for LEAST_US. While the speed is not known - the
-   transit of the last axle not confirmed by the one before, or the group not sound - it is waited for SLOW_MOTOR.
+   REACH_MM, or for BICYCLE_REACH_MM when all axles so far come in pairs of bicycles, and for LEAST_US at least. While
+   the transit of a first axle is not confirmed by that of a second one, UNSURE_US is waited.
 3. A group is sound when no hit is left over, all axles go one way, neighbours have the same transit to an eighth, and
    no axle is alone. Nothing is made of a group that is not: it is one vehicle in "unknown", or two if both directions
-   occur and all hits are exactly those of two that met.
+   occur and all hits are exactly those of two that met. What follows within REACH_MM at its own speed, or is not sound
+   either and follows within UNSURE_US, is taken for a part of it.
 4. A sound group is cut into vehicles by the distances of its axles:
    - two axles up to BICYCLE_MM apart: bicycle; with a third up to BICYCLE_REACH_MM behind: bicycle with a trailer;
    - else a motor vehicle with all axles that follow within REACH_MM, but a car (CAR_MM apart) whose followers are a car
@@ -45,6 +46,8 @@ TOO_FAST = const(2500)
 LEAST_US = const(500000)
 # 1 mm per us in 0.1 km/h.
 UNIT = const(36000)
+# Longer than this nothing of one vehicle follows.
+UNSURE_US = const(REACH_MM * UNIT // SLOW_MOTOR)
 # Axles of a group, and hits that wait for a partner.
 MOST = const(64)
 # Hits on one tube alone, without one on the other, after which that one is taken for dead.
@@ -64,12 +67,14 @@ class Axles:
         self._vehicle = vehicle
         self.notes = 0
         self.alone = [0, 0]
+        # Vehicles of groups that were not sound, and when the last of them was hit.
+        self._parked = self._parked_at = 0
         self._begin()
 
     def _begin(self):
         """A new group."""
         # Hits per tube, and (time, transit) per axle.
-        self._hits = ([], [])
+        self._hits = ([], [])  # type: ignore[var-annotated]
         self._axles = []
         # Where vehicles begin for certain, and whether the group can still be sound.
         self._runs = [0]
@@ -108,22 +113,32 @@ class Axles:
                 self._runs.append(n)
 
     def settle(self, now):
-        """Nothing was hit since the last hit, up to `now`: close the group if it is over."""
+        """Nothing was hit since the last hit, up to `now`: close what is over."""
         hits, axles = self._hits, self._axles
-        if not hits[0] and not hits[1]:
-            return
-        first, n = self._runs[-1], len(axles)
-        if not axles:
-            wait = self._distance * UNIT // SLOWEST
-        elif self._sound and len(hits[0]) == len(hits[1]) and n - first > 1:
+        quiet = (now - self._last) & TICKS
+        if hits[0] or hits[1]:
+            first, n = self._runs[-1], len(axles)
             reach = REACH_MM
-            if (n - first) % 2 == 0 and max([self._gap(i) for i in range(first, n, 2)]) <= BICYCLE_MM:
-                reach = BICYCLE_REACH_MM
-            wait = max(LEAST_US, axles[-1][1] * reach // self._distance)
-        else:
-            wait = REACH_MM * UNIT // SLOW_MOTOR
-        if (now - self._last) & TICKS > wait:
-            self._close()
+            if len(hits[0]) != len(hits[1]):
+                wait = self._distance * UNIT // SLOWEST
+            elif not self._sound:
+                wait = 0
+            elif n - first == 1:
+                wait = UNSURE_US
+            else:
+                if (n - first) % 2 == 0 and max([self._gap(i) for i in range(first, n, 2)]) <= BICYCLE_MM:
+                    reach = BICYCLE_REACH_MM
+                wait = axles[-1][1] * reach // self._distance
+            if quiet > max(LEAST_US, wait):
+                self._close()
+        elif self._parked and (now - self._parked_at) & TICKS > UNSURE_US:
+            self._release()
+
+    def _release(self):
+        """What is parked was all there is to tell of it."""
+        for _ in range(self._parked):
+            self._vehicle(_UNKNOWN, None)
+        self._parked = 0
 
     def _gap(self, i):
         """mm between axles i and i + 1."""
@@ -132,18 +147,24 @@ class Axles:
 
     def _close(self):
         """The group is over."""
-        runs = self._runs
-        n = len(self._axles)
-        if self._sound and len(self._hits[0]) == len(self._hits[1]) and n - runs[-1] > 1:
+        runs, axles = self._runs, self._axles
+        n = len(axles)
+        sound = self._sound and len(self._hits[0]) == len(self._hits[1]) and n - runs[-1] > 1
+        if sound and self._parked:
+            # At its speed, could it belong to what is parked?
+            reach = axles[0][1] * (REACH_MM + REACH_MM // 8) // self._distance
+            sound = (axles[0][0] - self._parked_at) & TICKS > reach
+        if sound:
+            self._release()
             runs.append(n)
             for i in range(len(runs) - 1):
                 self._cut(runs[i], runs[i + 1])
         else:
             self.notes |= AMBIGUOUS
             if n:
-                self._vehicle(_UNKNOWN, None)
-                if self._turned and (self._met(0) or self._met(1)):
-                    self._vehicle(_UNKNOWN, None)
+                two = self._turned and (self._met(0) or self._met(1))
+                self._parked = max(self._parked, 2 if two else 1)
+            self._parked_at = self._last
         self._begin()
 
     def _cut(self, first, end):

@@ -2,7 +2,7 @@
 
 import time
 
-from counting import STUCK, TICKS, UNVERIFIED
+from counting import STUCK, SUMS, TICKS, UNVERIFIED
 from counting.counter import hardware
 from counting.debounce import Debounce
 from counting.sensor import Sensor, input_pin
@@ -53,7 +53,7 @@ class ContactSensor(Sensor):
     def _edge(self, pin):
         """The interrupt handler."""
         if self._counter is None:
-            self._edges = (self._edges + 1) & TICKS
+            self._edges = (self._edges + 1) & SUMS
         else:
             self._edges = self._counter.value()
         contact = self.contact
@@ -64,7 +64,7 @@ class ContactSensor(Sensor):
     def _look(self, pin):
         """Once a reading, between two interrupts: what no edge has told yet, and what was noted since the last time."""
         if self._counter is None:
-            self._edges = (self._edges - 1) & TICKS
+            self._edges = (self._edges - 1) & SUMS
         self._edge(pin)
         contact = self.contact
         self._notes = contact.notes
@@ -78,9 +78,9 @@ class ContactSensor(Sensor):
         self.health = self._notes if self._counter is not None else self._notes | UNVERIFIED
         if contact.level and (contact.at - contact.since) & TICKS >= self.settings["stuck_s"] * 1000:
             self.health |= STUCK
-        self.blind_ms = (contact.blind - self._blind) & TICKS
+        self.blind_ms = (contact.blind - self._blind) & SUMS
         self._blind = contact.blind
         count = contact.count
-        passed = (count - self._count) & TICKS
+        passed = (count - self._count) & SUMS
         self._count = count
         return (passed,)

@@ -19,7 +19,7 @@ than any stall and `debounce_ms` together; the settings see to it for STALL_MS.
 
 from micropython import const
 
-from counting import CHATTER, MERGED, MISSED, SHORT, TICKS
+from counting import CHATTER, MERGED, MISSED, SHORT, SUMS, TICKS
 
 # What `sample` tells: a counted passage has ended, from `begun` to `ended`.
 ENDED = const(1)
@@ -30,14 +30,13 @@ COUNTED = const(2)
 STALL_MS = const(50)
 # Bounces that go on for longer than this are a fault of the contact.
 CHATTER_MS = const(1000)
-_HALF = const(0x1FFFFFFF)
 
 
 class Debounce:
     """level: 1 while the contact is active; edges: the hardware's count, or how often the handler was called.
 
     count: passages counted; busy: ms in which the contact was active; blind: ms of which nothing is known; all modulo
-    the ticks' period. inside: 0 outside of a passage; longest: ms of the longest that has ended, notes: codes; whoever
+    SUMS. inside: 0 outside of a passage; longest: ms of the longest that has ended, notes: codes; whoever
     calls `sample` may reset these two.
     """
 
@@ -51,7 +50,7 @@ class Debounce:
         self.at = self.since = t
         # A contact that is active at the start is in a passage already, which is nobody's.
         self.settled = self.inside = level
-        self.begun = (t - _HALF) & TICKS
+        self.begun = (t - SUMS) & TICKS
         self.ended = self.mark = t
         # The level has not settled since `left`. A pulse may hide in the `hidden` ms before.
         self.unrest = False
@@ -66,7 +65,7 @@ class Debounce:
             if self.unrest:
                 self._settle()
             if self.settled:
-                self.busy = (self.busy + t - self.mark) & TICKS
+                self.busy = (self.busy + ((t - self.mark) & TICKS)) & SUMS
                 self.mark = t
             elif self.inside and (t - self.ended) & TICKS >= self.gap:
                 if self.inside == COUNTED:
@@ -75,7 +74,7 @@ class Debounce:
                 self.inside = 0
         elif self.unrest and (t - self.left) & TICKS >= CHATTER_MS:
             self.notes |= CHATTER
-            self.blind = (self.blind + t - self.left) & TICKS
+            self.blind = (self.blind + ((t - self.left) & TICKS)) & SUMS
             self.left = t
         hidden = level == self.level and edges != self.edges and stretch >= self.debounce + STALL_MS
         if hidden or level != self.level:
@@ -87,10 +86,10 @@ class Debounce:
             self.since = t
         else:
             # So that no difference ever reaches the period.
-            if stretch > _HALF:
-                self.since = (t - _HALF) & TICKS
-            if (t - self.begun) & TICKS > _HALF:
-                self.begun = (t - _HALF) & TICKS
+            if stretch > SUMS:
+                self.since = (t - SUMS) & TICKS
+            if (t - self.begun) & TICKS > SUMS:
+                self.begun = (t - SUMS) & TICKS
         self.at = t
         self.edges = edges
         return news
@@ -101,7 +100,7 @@ class Debounce:
         if self.level == self.settled:
             if self.hidden:
                 self.notes |= MISSED
-                self.blind = (self.blind + self.hidden) & TICKS
+                self.blind = (self.blind + self.hidden) & SUMS
             elif not self.level:
                 self.notes |= SHORT
         elif self.level:
@@ -112,7 +111,7 @@ class Debounce:
                 self.inside = self.inside or 1
             else:
                 self.begun = self.left
-                self.count = (self.count + 1) & TICKS
+                self.count = (self.count + 1) & SUMS
                 self.inside = COUNTED
         else:
             self.settled = 0

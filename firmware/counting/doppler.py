@@ -12,7 +12,7 @@ each other more closely are one; the two directions are told apart and do not di
 
 from micropython import const
 
-from counting import TICKS
+from counting import SUMS, TICKS
 
 # Longer lines are garbage.
 LONGEST = const(120)
@@ -27,7 +27,7 @@ _FASTEST = const(499999)
 class Doppler:
     """unit: a key of UNITS; slowest: in 0.1 km/h. put(speed, away) is told each passage, away 1 or 0.
 
-    heard, bad: lines that could be read and that could not; modulo the ticks' period. began: per direction, when the
+    heard, bad: lines that could be read and that could not; modulo SUMS. began: per direction, when the
     passage that lasts began, or -1. Nothing here allocates.
     """
 
@@ -50,7 +50,7 @@ class Doppler:
 
     def feed(self, byte, now):
         """Take in a byte that came until `now`."""
-        if byte != 10 and byte != 13:
+        if byte not in b"\r\n":
             if self._length < LONGEST:
                 self._line[self._length] = byte
                 self._length += 1
@@ -60,9 +60,9 @@ class Doppler:
         if self._length or self._skip:
             self._now = now
             if not self._skip and self._read():
-                self.heard = (self.heard + 1) & TICKS
+                self.heard = (self.heard + 1) & SUMS
             else:
-                self.bad = (self.bad + 1) & TICKS
+                self.bad = (self.bad + 1) & SUMS
         self._skip = False
         self._length = 0
 
@@ -130,7 +130,7 @@ class Doppler:
         if self.began[away] < 0:
             self.began[away] = now
             self._hits[away] = self._top[away] = self._second[away] = 0
-        self._hits[away] = (self._hits[away] + 1) & TICKS
+        self._hits[away] = (self._hits[away] + 1) & SUMS
         self._last[away] = now
         if speed > self._top[away]:
             self._top[away], speed = speed, self._top[away]

@@ -1,6 +1,6 @@
 """A loop detector or a beam: how many, and how long the place was occupied; see docs/sensors/presence.md."""
 
-from counting import TICKS
+from counting import SUMS, TICKS
 from counting.contact import ContactSensor
 
 
@@ -18,6 +18,6 @@ class PresenceSensor(ContactSensor):
             if at == contact.at:
                 break
         passed = 0 if self._since is None else (at - self._since) & TICKS
-        occupied = (busy - self._busy) & TICKS
+        occupied = (busy - self._busy) & SUMS
         self._busy, self._since = busy, at
         return ((None, None, min(1000, occupied * 1000 // passed) if passed else None),)

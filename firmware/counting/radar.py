@@ -5,7 +5,7 @@ import time
 from machine import UART
 from micropython import const
 
-from counting import GARBAGE, NO_SIGNAL, OVERFLOW, SHORT, STUCK, TICKS
+from counting import GARBAGE, NO_SIGNAL, OVERFLOW, SHORT, STUCK, SUMS, TICKS
 from counting.doppler import FEW, Doppler
 from counting.ring import Ring
 from counting.sensor import Sensor
@@ -74,7 +74,7 @@ class RadarSensor(Sensor):
                 doppler.feed(part[i], now)
         if full:
             # What came after is missing.
-            self._overruns = (self._overruns + 1) & TICKS
+            self._overruns = (self._overruns + 1) & SUMS
             doppler.resync()
         doppler.settle(now)
 
@@ -95,8 +95,8 @@ class RadarSensor(Sensor):
                 counts[away] += 1
                 self._speeds[away if settings["output"] is not None else 0].add(speed)
         heard, bad, lost = doppler.heard, doppler.bad, ring.lost + self._overruns
-        good = (heard - self._heard) & TICKS
-        if (bad - self._bad) & TICKS > good:
+        good = (heard - self._heard) & SUMS
+        if (bad - self._bad) & SUMS > good:
             health |= GARBAGE
         elif not good and settings["tx_pin"] is not None:
             health |= NO_SIGNAL
@@ -106,11 +106,11 @@ class RadarSensor(Sensor):
         self.blind_ms = TICKS if health & (NO_SIGNAL | OVERFLOW | GARBAGE) else 0
         now = time.ticks_ms()
         for began in doppler.began:
-            if began >= 0 and settings["stuck_s"] * 1000 <= (now - began) & TICKS < TICKS // 2:
+            if began >= 0 and settings["stuck_s"] * 1000 <= (now - began) & TICKS < TICKS // 2:  # type: ignore[operator]
                 health |= STUCK
         self.health = health
         return counts
 
     def flow(self):
         """(mean speed, v85, None) per output since the last call; of the output "all" the first."""
-        return [speeds.taken() + (None,) for speeds in self._speeds]
+        return [speeds.taken() + (None,) for speeds in self._speeds]  # noqa: RUF005 - MicroPython cannot do that

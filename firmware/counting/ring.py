@@ -2,13 +2,13 @@
 
 from array import array
 
-from counting import TICKS
+from counting import SUMS
 
 
 class Ring:
     """Room for `size` entries, a power of two. The handler calls `put`, the program `get`; neither waits.
 
-    lost: entries for which there was no room, modulo the ticks' period.
+    lost: entries for which there was no room, modulo SUMS.
     """
 
     def __init__(self, size):
@@ -21,12 +21,12 @@ class Ring:
     def put(self, value, code):
         """Append a value of at most 30 bits and a code of 8; allocates nothing."""
         head = self._head
-        if (head - self._tail) & TICKS > self._top:
-            self.lost = (self.lost + 1) & TICKS
+        if (head - self._tail) & SUMS > self._top:
+            self.lost = (self.lost + 1) & SUMS
             return
         self._values[head & self._top] = value
         self._codes[head & self._top] = code
-        self._head = (head + 1) & TICKS
+        self._head = (head + 1) & SUMS
 
     def get(self):
         """The oldest (value, code), or None."""
@@ -34,5 +34,5 @@ class Ring:
         if tail == self._head:
             return None
         item = self._values[tail & self._top], self._codes[tail & self._top]
-        self._tail = (tail + 1) & TICKS
+        self._tail = (tail + 1) & SUMS
         return item

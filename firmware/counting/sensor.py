@@ -25,7 +25,7 @@ class Sensor:
         """Begin to count; SensorError when a pin, a counter or a UART is not to be had."""
         settings = self.settings
         try:
-            self._open()
+            self._open()  # type: ignore[attr-defined]
             ok_pin = settings["ok_pin"]
             self._watch = Watch(None if ok_pin is None else input_pin(ok_pin, settings["pull"]))
         except (ValueError, OSError) as error:
@@ -39,11 +39,11 @@ class Sensor:
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
-            self._close()
+            self._close()  # type: ignore[attr-defined]
 
     def observed(self):
         """ms since the last call in which the sensor watched and nothing can have been missed."""
-        return max(0, self._watch.observed() - self.blind_ms)
+        return max(0, self._watch.observed() - self.blind_ms)  # type: ignore[union-attr]
 
     def flow(self):
         """(mean speed, v85, occupancy) per output since the last call: nothing, unless a kind knows more."""
@@ -62,4 +62,4 @@ def input_pin(number, pull):
         resistor = Pin.PULL_UP
     elif pull == "down":
         resistor = Pin.PULL_DOWN
-    return Pin(number, Pin.IN, resistor)
+    return Pin(number, Pin.IN, resistor)  # type: ignore[arg-type]

@@ -64,7 +64,7 @@ class TubeSensor(Sensor):
         now = time.ticks_us()
         for tube in (0, 1):
             if (now - self._at[tube]) & TICKS > TICKS // 2:
-                self._at[tube] = (now - TICKS // 2) & TICKS
+                self._at[tube] = (now - TICKS // 2) & TICKS  # type: ignore[operator]
 
     def _vehicle(self, output, speed):
         self._counts[output] += 1
@@ -93,4 +93,4 @@ class TubeSensor(Sensor):
 
     def flow(self):
         """(mean speed, v85, None) per output since the last call."""
-        return [speeds.taken() + (None,) for speeds in self._speeds] + [(None, None, None)]
+        return [speeds.taken() + (None,) for speeds in self._speeds] + [(None, None, None)]  # noqa: RUF005 - MicroPython cannot do that

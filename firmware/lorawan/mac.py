@@ -192,15 +192,15 @@ class Mac:
 
     def proceed(self, now):
         """After a Wait: Transmit, or Wait again. Counters are stored before this returns a Transmit."""
-        return self._transaction.proceed(now)
+        return self._transaction.proceed(now)  # type: ignore[union-attr]
 
     def transmitted(self, now):
         """The transmission ended now; the first window."""
-        return self._transaction.transmitted(now)
+        return self._transaction.transmitted(now)  # type: ignore[union-attr]
 
     def heard(self, now, payload, snr=0):
         """What the window brought (None: nothing): the second window, a Wait before a repetition, or Done."""
-        operation = self._transaction.heard(now, payload, snr)
+        operation = self._transaction.heard(now, payload, snr)  # type: ignore[union-attr]
         if isinstance(operation, Done):
             self._end()
         return operation

@@ -200,7 +200,7 @@ class Transaction:
         """Nothing more comes of it: what was taken off the record for a frame that did not go out is put back."""
         if self._taken is not None:
             session = self._mac.session
-            session.answers, session.ack_due = self._taken
+            session.answers, session.ack_due = self._taken  # type: ignore[misc]
 
     def _timeout(self):
         return _REPEAT_MS + self._mac.random(_REPEAT_SPREAD_MS)
@@ -218,7 +218,7 @@ class Transaction:
         """A join accept becomes the session, stored; the one under which the network was heard last is kept."""
         mac = self._mac
         store, old = mac.store, mac.session
-        _, read_accept, session_of = self._joining
+        _, read_accept, session_of = self._joining  # type: ignore[misc]
         accept = read_accept(mac.identity.app_key, phy)
         if accept.join_nonce == store.join_nonce:
             raise frames.FrameRefused("join accept: JoinNonce used before")

@@ -6,6 +6,7 @@ what does not fit, and in a stall of the flash all edges of a pin become one. Si
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
@@ -73,7 +74,9 @@ class Interrupts:
         for number, pin in enumerate(self.pins):
             latched = {}
             for edge in pin.edges:
-                deaf = next((end for begin, end, no_isr in self.stalls if no_isr and begin <= edge < end), None)
+                deaf = next(
+                    (end for begin, end, no_isr in self.stalls if no_isr and begin <= edge < end), None
+                )
                 if deaf is None:
                     raised.append((edge, number))
                 else:
@@ -185,7 +188,7 @@ def test_in_stalls_of_the_interrupts_nothing_is_invented_and_what_is_lost_is_fla
         windows.append((at, at + length, no_isr))
     windows.sort()
     # A stall right after a stall is one that is longer than promised.
-    assume(all(b[0] - a[1] > 150_000 for a, b in zip(windows, windows[1:], strict=False)))
+    assume(all(b[0] - a[1] > 150_000 for a, b in itertools.pairwise(windows)))
     contact = Contact(Pin(edges), offset, counter)
     contact.run(windows)
     assert contact.logic.count <= len(train)
@@ -369,7 +372,7 @@ def test_a_stall_never_turns_a_direction_round_and_never_makes_a_passage(
         at = data.draw(st.sampled_from(pins[0].edges + pins[1].edges)) + shift
         windows.append((at, at + length, no_isr))
     windows.sort()
-    assume(all(b[0] - a[1] > 150_000 for a, b in zip(windows, windows[1:], strict=False)))
+    assume(all(b[0] - a[1] > 150_000 for a, b in itertools.pairwise(windows)))
     got = TwoContacts(pins, stalls=windows)
     back = sum(crossing[0] for crossing in crossings)
     truth = [len(crossings) - back, back]
@@ -381,7 +384,9 @@ def test_a_stall_never_turns_a_direction_round_and_never_makes_a_passage(
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20_000), st.integers(10, 900)), min_size=1, max_size=40),
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 20_000), st.integers(10, 900)), min_size=1, max_size=40
+    ),
     OFFSETS,
 )
 def test_whatever_comes_as_many_are_counted_as_the_busier_sensor_saw_and_no_more_than_both(
@@ -402,7 +407,10 @@ def test_what_is_ambiguous_is_unknown() -> None:
         "turned round: began at A first and left it last": ([(0, 0, 900), (1, 200, 600)], 1),
         "two that met": ([(0, 0, 200), (1, 50, 250), (1, 400, 600), (0, 450, 650)], 2),
         "both at the same time": ([(0, 0, 100), (1, 3, 110)], 1),
-        "one behind the other within the window": ([(0, 0, 100), (1, 100, 200), (0, 500, 600), (1, 600, 700)], 2),
+        "one behind the other within the window": (
+            [(0, 0, 100), (1, 100, 200), (0, 500, 600), (1, 600, 700)],
+            2,
+        ),
         "too slow": ([(0, 0, 100), (1, 1500, 1600)], 2),
     }
     for name, (passages, expected) in cases.items():

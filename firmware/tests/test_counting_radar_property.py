@@ -50,7 +50,9 @@ def in_json(tenths: int, away: bool) -> bytes:
 
 LINES = st.tuples(st.sampled_from([plain, in_json]), st.integers(0, 2500), st.booleans())
 # Anything but a line end, and nothing that is a line by itself.
-GARBAGE = st.binary(max_size=2 * LONGEST).map(lambda data: b"#" + data.replace(b"\n", b"").replace(b"\r", b""))
+GARBAGE = st.binary(max_size=2 * LONGEST).map(
+    lambda data: b"#" + data.replace(b"\n", b"").replace(b"\r", b"")
+)
 
 
 @given(st.lists(st.tuples(LINES, ENDS, st.none() | GARBAGE), max_size=20))
@@ -129,7 +131,13 @@ def test_an_answer_of_the_sensor_is_neither_speed_nor_garbage() -> None:
 
 @pytest.mark.parametrize(
     ("unit", "line", "tenths"),
-    [("mps", b"13.89", 500), ("mps", b"0.58", 20), ("kmh", b"50", 500), ("kmh", b"50.09", 500), ("mps", b"-1.3889", 49)],
+    [
+        ("mps", b"13.89", 500),
+        ("mps", b"0.58", 20),
+        ("kmh", b"50", 500),
+        ("kmh", b"50.09", 500),
+        ("mps", b"-1.3889", 49),
+    ],
 )
 def test_units_become_tenths_of_kmh_and_what_is_beyond_them_is_cut_off(
     unit: str, line: bytes, tenths: int
@@ -143,8 +151,9 @@ PASSAGES = st.lists(
     st.tuples(
         st.booleans(),
         st.lists(st.integers(SLOWEST, 1300), min_size=1, max_size=30),
-        st.integers(10, QUIET - 20),
-        st.integers(QUIET + 1, 5000),
+        # A line of 76 bytes takes 40 ms.
+        st.integers(10, QUIET - 60),
+        st.integers(QUIET + 60, 5000),
     ),
     max_size=8,
 )

@@ -4,6 +4,7 @@ interrupts can take that from it, and never gives it what it has not. Distances 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import pytest
@@ -71,9 +72,13 @@ TRAILERS = st.tuples(
     st.just(BICYCLE),
 )
 CARS = st.tuples(st.integers(2200, 3300).map(lambda mm: (0, mm)), st.integers(100, 1300), st.just(MOTOR))
-MOTORCYCLES = st.tuples(st.integers(1350, 1600).map(lambda mm: (0, mm)), st.integers(370, 1300), st.just(MOTOR))
+MOTORCYCLES = st.tuples(
+    st.integers(1350, 1600).map(lambda mm: (0, mm)), st.integers(370, 1300), st.just(MOTOR)
+)
 HEAVY = st.tuples(st.sampled_from(LORRIES), st.integers(100, 900), st.just(MOTOR))
-CARGO_BIKES = st.tuples(st.integers(1400, 1600).map(lambda mm: (0, mm)), st.integers(80, 330), st.just(UNKNOWN))
+CARGO_BIKES = st.tuples(
+    st.integers(1400, 1600).map(lambda mm: (0, mm)), st.integers(80, 330), st.just(UNKNOWN)
+)
 ALL = vehicles(st.one_of(BICYCLES, TRAILERS, CARS, MOTORCYCLES, HEAVY, CARGO_BIKES))
 TRAFFIC = st.lists(ALL, min_size=1, max_size=12)
 DISTANCES = st.sampled_from([500, 800, 1000])
@@ -164,7 +169,9 @@ def stalled(hits: list[tuple[int, int]], stalls: list[tuple[int, int, bool]]) ->
 
 
 STALLS = st.lists(
-    st.tuples(st.integers(-60_000, 20_000), st.integers(1_000, STALL_US), st.booleans()), min_size=1, max_size=3
+    st.tuples(st.integers(-60_000, 20_000), st.integers(1_000, STALL_US), st.booleans()),
+    min_size=1,
+    max_size=3,
 )
 
 
@@ -191,7 +198,7 @@ def test_a_stall_invents_no_vehicle_and_what_it_spoils_is_unknown_and_without_sp
         windows.append((at, at + length, deaf))
     windows.sort()
     # One stall per passage: a second one can move another axle just as far.
-    assume(all(b[0] - a[1] > 4_000_000 for a, b in zip(windows, windows[1:], strict=False)))
+    assume(all(b[0] - a[1] > 4_000_000 for a, b in itertools.pairwise(windows)))
     counted = Counted(stalled(hits, windows), distance)
     truth = [output_of(vehicle) for vehicle in traffic]
     assert len(counted.told) <= len(truth)
@@ -266,7 +273,8 @@ def test_bicycles_wheel_to_wheel_are_as_many_as_there_are(riders: list[tuple[int
 
 
 @given(
-    st.lists(st.tuples(st.integers(2200, 3200), st.integers(3800, 9000)), min_size=2, max_size=8), st.integers(100, 500)
+    st.lists(st.tuples(st.integers(2200, 3200), st.integers(3800, 9000)), min_size=2, max_size=8),
+    st.integers(100, 500),
 )
 def test_cars_in_a_queue_are_as_many_as_there_are(cars: list[tuple[int, int]], speed: int) -> None:
     places, at = [], 0

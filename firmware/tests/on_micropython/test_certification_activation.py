@@ -135,6 +135,17 @@ def test_a_join_nonce_is_refused_after_the_session_record_is_lost_too():
     again.join(accept=accept_for(8))
 
 
+def test_a_join_nonce_is_refused_when_the_power_went_before_the_nonces_had_it():
+    rig = Rig()
+    rig.ready(rig.mac.join(0, 5))
+    before = rig.files.content["nonces"]
+    assert rig.windows(accept_for(7)).joined
+    rig.files.content["nonces"] = before
+    again = restarted(rig)
+    again.ready(again.mac.join(again.now, 5))
+    assert not again.windows(accept_for(7)).joined
+
+
 # --- the session before the new one
 
 
@@ -303,8 +314,9 @@ def test_a_step_of_the_back_off_is_stored_with_the_frame_that_takes_it():
 
 def test_after_a_restart_a_slower_frame_than_the_session_has_now_counts_as_just_sent():
     rig = Rig()
-    session = rig.join(data_rate=0)
+    session = rig.join()
     rig.now += HOUR_MS
+    rig.send(down=rig.downlink(bytes.fromhex("0300ff0001")))
     rig.send(down=rig.downlink(bytes.fromhex("0350ff0001")))
     assert session.data_rate == 5
     again = Rig(Memory(rig.files.content))

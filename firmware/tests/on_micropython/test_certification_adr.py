@@ -92,9 +92,11 @@ def test_the_count_survives_a_restart_to_within_a_block_of_counters():
 
 
 def test_without_adr_nothing_is_asked_and_nothing_is_counted():
-    rig, session = quiet(63)
-    rig.mac.adr = False
-    for _ in range(40):
-        rig.send(payload=b"")
-    assert not rig.sent.payload[5] & (frames.ADR | frames.ADR_ACK_REQ)
-    assert session.adr_ack_count == 63
+    for uplinks in (63, 70):
+        rig, session = quiet(uplinks)
+        rig.mac.adr = False
+        session.nb_trans = 1
+        for _ in range(40):
+            rig.send(payload=b"")
+        assert not rig.sent.payload[5] & (frames.ADR | frames.ADR_ACK_REQ)
+        assert session.adr_ack_count == uplinks

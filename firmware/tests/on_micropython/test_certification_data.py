@@ -266,6 +266,18 @@ def test_a_channel_whose_sub_band_rests_is_not_waited_for_while_another_is_free(
     assert all([bands[i] != bands[i + 1] for i in range(len(bands) - 1)])
 
 
+def test_each_sub_band_goes_round_its_own_channels():
+    rig = joined()
+    rig.mac.session.nb_trans = 15
+    sent, _ = copies(rig, rig.send())
+    by_band = {}
+    for copy in sent:
+        by_band.setdefault(region.sub_band(eu868, copy.frequency), []).append(copy.frequency)
+    # Three default channels in the one, five of the CFList in the other.
+    for frequencies, count in ((by_band[2], 3), (by_band[1], 5)):
+        assert len(set(frequencies[:count])) == count
+
+
 def test_an_ack_ends_the_copies_of_a_confirmed_frame():
     rig = joined()
     rig.mac.session.nb_trans = 3

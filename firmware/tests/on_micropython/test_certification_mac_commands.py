@@ -343,6 +343,15 @@ def test_a_frame_full_of_commands_is_obeyed_and_answered_as_far_as_a_frame_goes(
     assert rig.plain(rig.sent.payload) == b"\x06\xff\x07" * 80
 
 
+def test_answers_to_what_the_frame_of_answers_brought_go_first_again():
+    rig = joined()
+    rig.send(down=rig.downlink(b"\x06" * 7))
+    assert not rig.send(payload=b"\1", down=rig.downlink(b"\x06" * 6)).sent
+    assert not rig.send(payload=b"\1").sent
+    assert rig.plain(rig.sent.payload) == b"\x06\xff\x07" * 6
+    assert rig.send(payload=b"\1").sent
+
+
 def test_sticky_answers_that_do_not_fit_hold_up_every_payload_but_once():
     rig = joined()
     rig.mac.session.data_rate = 0

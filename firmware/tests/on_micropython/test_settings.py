@@ -161,3 +161,145 @@ def test_unchanged_settings_are_not_written_again():
         settings.os = os
         os.remove("same.json")
         os.remove("same-kept.json")
+
+
+# --- channels with other sensors than a pulse
+
+DIRECTION = [
+    {"class": "bicycle", "direction": "in", "sensor": "direction", "pin": 4, "pin_b": 5, "output": "ab"},
+    {"class": "bicycle", "direction": "out", "shares": 0, "output": "ba"},
+    {"class": "bicycle", "shares": 0, "output": "unknown"},
+]
+TUBE = [
+    {
+        "class": "kfz",
+        "direction": "in",
+        "sensor": "tube",
+        "pin": 6,
+        "pin_b": 7,
+        "distance_mm": 900,
+        "output": "motor_ab",
+    },
+    {"class": "kfz", "direction": "out", "shares": 0, "output": "motor_ba"},
+    {"class": "bicycle", "direction": "in", "shares": 0, "output": "bicycle_ab"},
+    {"class": "bicycle", "direction": "out", "shares": 0, "output": "bicycle_ba"},
+    {"class": "unknown", "shares": 0, "output": "unknown"},
+]
+RADAR = {"class": "kfz", "direction": "both", "sensor": "radar", "pin": 16}
+
+
+def channels(*entries):
+    return with_value("channels", list(entries))
+
+
+def changed(entries, number, **values):
+    """A document whose channel `number` has other values; a value None is left out."""
+    entries = [dict(entry) for entry in entries]
+    for name, value in values.items():
+        if value is None:
+            entries[number].pop(name)
+        else:
+            entries[number][name] = value
+    return with_value("channels", entries)
+
+
+def test_a_channel_has_the_settings_of_its_kind_and_no_others():
+    found = settings.validate(GOOD)["channels"][0]
+    assert sorted(found) == ["class", "direction", "edge", "ok_pin", "pin", "pull", "sensor", "silent_s"]
+    found = settings.validate(channels({"class": "bicycle", "sensor": "contact", "pin": 4}))["channels"][0]
+    assert (found["debounce_ms"], found["gap_ms"], found["dead_ms"], found["stuck_s"]) == (10, 100, 0, 600)
+    assert "window_ms" not in found
+    assert "shares" not in found
+    found = settings.validate(channels(RADAR))["channels"][0]
+    assert (found["baud"], found["unit"], found["min_hits"], found["tx_pin"]) == (19200, "kmh", 3, None)
+    assert "edge" not in found
+
+
+def test_several_channels_share_a_sensor_and_take_each_of_its_outputs_once():
+    for entries, count in ((DIRECTION, 3), (TUBE, 5)):
+        found = settings.validate(channels(*entries))["channels"]
+        assert [entry["output"] for entry in found] == list(range(count))
+        assert [entry["shares"] for entry in found] == [None] + [0] * (count - 1)
+        assert len({entry["sensor"] for entry in found}) == 1
+        assert "pin" not in found[1]
+
+
+def test_the_owner_of_a_sensor_may_stand_anywhere_before_those_who_share_it():
+    entries = [GOOD["channels"][0]] + [
+        dict(entry, pin=10, pin_b=11) if "pin" in entry else entry for entry in DIRECTION
+    ]
+    entries = [dict(entry, shares=1) if "shares" in entry else entry for entry in entries]
+    found = settings.validate(channels(*entries))["channels"]
+    assert [entry.get("shares") for entry in found] == [None, None, 1, 1]
+
+
+def test_one_channel_alone_takes_all_outputs():
+    alone = {"class": "pedestrian", "direction": "both", "sensor": "direction", "pin": 4, "pin_b": 5}
+    assert settings.validate(channels(alone))["channels"][0]["output"] is None
+    assert settings.validate(channels(RADAR))["channels"][0]["output"] is None
+
+
+def test_every_contradiction_between_channels_says_which_and_what_to_do():
+    contact = {"class": "kfz", "sensor": "contact", "pin": 9}
+    for document, words in (
+        (
+            channels(dict(contact, window_ms=500)),
+            ("channels[0].window_ms", "no setting of a contact sensor", "gap_ms"),
+        ),
+        (channels(dict(contact, debounce_ms=60)), ("gap_ms", "debounce_ms + 50", "110")),
+        (channels(dict(contact, gap_ms=49)), ("channels[0].gap_ms", "50")),
+        (channels(dict(contact, dead_ms=-1)), ("channels[0].dead_ms",)),
+        (channels({"class": "heavy", "sensor": "contact", "pin": 9}), ("channels[0].class", "kfz")),
+        (changed(DIRECTION, 0, pin_b=None), ("channels[0].pin_b", "missing")),
+        (changed(DIRECTION, 0, pin_b=4), ("same pin",)),
+        (
+            changed(DIRECTION, 1, pin=8),
+            ("channels[1].pin", "belongs to the channel that describes the sensor"),
+        ),
+        (changed(DIRECTION, 1, shares=1), ("channels[1].shares", "no earlier one")),
+        (changed(DIRECTION, 2, shares=1), ("channels[2].shares", "channel 1")),
+        (changed(DIRECTION, 1, shares=7), ("channels[1].shares", "from 0 to 6")),
+        (changed(DIRECTION, 1, output="ab"), ("channels[1].output", "counted by channel 0")),
+        (changed(DIRECTION, 1, output=None), ("channels[1].output", "ab, ba, unknown")),
+        (
+            changed(DIRECTION, 1, output="motor_ab"),
+            ("channels[1].output", "direction sensor has ab, ba, unknown"),
+        ),
+        (changed(DIRECTION, 0, output="sideways"), ("channels[0].output", "all")),
+        (channels(*DIRECTION[:2]), ("channels[0]", "output unknown", '"shares": 0', '"output": "all"')),
+        (changed(DIRECTION, 1, direction="in"), ("channels[0].direction", "one is in and the other out")),
+        (changed(DIRECTION, 0, direction="both"), ("channels[0].direction", "in or out or unknown")),
+        (changed(DIRECTION, 2, direction="in"), ("channels[2].direction", "unknown")),
+        (changed(TUBE, 0, distance_mm=None), ("channels[0].distance_mm", "missing")),
+        (changed(TUBE, 0, distance_mm=1001), ("channels[0].distance_mm", "1000")),
+        (changed(TUBE, 2, **{"class": "kfz"}), ("channels[2].class", "bicycle_ab", "bicycle")),
+        (changed(TUBE, 4, **{"class": "heavy"}), ("channels[4].class",)),
+        (changed(TUBE, 2, direction="out"), ("channels[0].direction",)),
+        (channels(dict(TUBE[0], output="all", direction="both")), ("channels[0].class", "unknown")),
+        (channels(dict(RADAR, direction="in")), ("channels[0].direction", "unknown or both")),
+        (channels(RADAR, dict(RADAR, pin=18)), ("same uart",)),
+        (channels(RADAR, dict(RADAR, pin=18, uart=2, tx_pin=16)), ("same pin",)),
+        (channels(dict(contact, ok_pin=16), RADAR), ("pin 16", "ok_pin")),
+        (channels(contact, {"class": "kfz", "shares": 0}), ("channels[1].shares", "one output", "tube")),
+        (channels({"class": "kfz", "shares": 0}), ("channels[0].shares",)),
+    ):
+        text = complaint(document)
+        for word in words:
+            assert word in text, (document, text)
+
+
+def test_another_kind_of_sensor_for_the_same_channels_is_no_new_layout():
+    plain = settings.derive(settings.validate(channels({"class": "bicycle", "pin": 4})))
+    contact = settings.derive(
+        settings.validate(channels({"class": "bicycle", "sensor": "contact", "pin": 4}))
+    )
+    assert plain["layout"] == contact["layout"]
+    assert plain["config_hash"] != contact["config_hash"]
+
+
+def test_eight_channels_of_tubes_and_a_radar_fit_into_a_document():
+    radar = {"class": "kfz", "direction": "in", "sensor": "radar", "pin": 16, "output": "towards"}
+    away = {"class": "kfz", "direction": "out", "shares": 5, "output": "away"}
+    document = channels(*TUBE, radar, away, {"class": "pedestrian", "sensor": "contact", "pin": 9})
+    assert len(settings.validate(document)["channels"]) == 8
+    assert len(json.dumps(document)) < settings.MAX_BYTES
