@@ -24,3 +24,4 @@ class Event:
     snr: float | None = None
     gateways: int = 0
     problem: str = ""  # why the source could not read the item; such an event is rejected, never dropped
+    internal: bool = False  # the problem is the bridge's own: the event is as it should be

@@ -1,7 +1,8 @@
 """Takes an event into the tables: decode, then fold counts, report the rest, and keep what cannot be read with its reason."""
 
+import enum
 import sqlite3
-from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from zaehlwerk_bridge import reports, station
 from zaehlwerk_bridge.event import Event
@@ -10,6 +11,7 @@ from zaehlwerk_bridge.ledger.chains import Chains
 from zaehlwerk_bridge.ledger.epochs import Epoch, epoch_of
 from zaehlwerk_bridge.ledger.fold import Fold
 from zaehlwerk_bridge.messages import Message, Messages
+from zaehlwerk_bridge.rejected import Cause, Rejected
 from zaehlwerk_bridge.station import Station, StationError
 from zaehlwerk_bridge.stations import Stations
 from zaehlwerk_protocol import frames
@@ -31,44 +33,91 @@ class ContradictionError(Exception):
     """A frame that can be read and cannot be true."""
 
 
+class Fate(enum.StrEnum):
+    """What became of an event."""
+
+    DECODED = "decoded"
+    WAITING = "waiting"
+    """Decoded; its epoch is not named yet, so it waits for a status frame."""
+    DUPLICATE = "duplicate"
+    """Taken before."""
+    IGNORED = "ignored"
+    """Nothing that is for the bridge: a join, an acknowledgement, an uplink without payload."""
+    REJECTED = "rejected"
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one event did: its fate, what the platform has to be told, the kind of frame if it was one."""
+
+    fate: Fate
+    told: list[Message] = field(default_factory=list)
+    frame: str = ""
+    cause: Cause | None = None  # of its rejection
+    reason: str = ""
+    late: list[Cause] = field(default_factory=list)  # rejections of frames that had waited for it
+
+
+def _refused(cause: Cause, reason: str) -> Taken:
+    return Taken(Fate.REJECTED, cause=cause, reason=reason)
+
+
 class Intake:
-    """Works in the transaction of `database`. Its methods return what the platform has to be told."""
+    """Works in the transaction of `database`."""
 
     def __init__(self, database: sqlite3.Connection, chains: Chains, fold: Fold, messages: Messages) -> None:
+        self.rejected = Rejected(database)
         self._database = database
         self._chains = chains
         self._fold = fold
         self._messages = messages
         self._stations = Stations(database)
 
-    def take(self, event: Event, now_ns: int) -> tuple[list[Message], str]:
-        """Take an event that was not taken before; returns messages, and why it was rejected or an empty text."""
+    def take(self, event: Event, now_ns: int) -> Taken:
+        """Take an event that was not taken before; one that is rejected is kept with its reason, and told."""
+        taken = self.attempt(event, now_ns)
+        if taken.cause is not None:
+            taken.told.append(self._reject(event, taken.cause, taken.reason, now_ns))
+        return taken
+
+    def served(self, event: Event) -> Event | None:
+        """The event with the tags of the nearest one of its device that was taken; None: there is none."""
+        return self._stations.with_known_tags(event)
+
+    def attempt(self, event: Event, now_ns: int) -> Taken:
+        """Take an event; one that is rejected is not kept."""
         if event.problem:
-            return [self._reject(event, event.problem)], event.problem
+            return _refused(Cause.INTERNAL if event.internal else Cause.UNREADABLE, event.problem)
         if event.kind != "up" or not event.f_port or not event.payload:
-            return [], ""
+            return Taken(Fate.IGNORED)
         try:
             place = station.from_tags(event.tags, event.device_name)
+        except StationError as error:
+            return _refused(Cause.NO_STATION, str(error))
+        try:
             frame = frames.decode(event.f_port, event.payload)
-        except (StationError, FrameError) as error:
-            return [self._reject(event, str(error))], str(error)
-        told = [self._messages.meta(place)] if self._stations.is_new(place, event) else []
+        except FrameError as error:
+            return _refused(Cause.UNDECODABLE, str(error))
+        taken = Taken(Fate.DECODED, frame=type(frame).__name__.lower())
+        if self._stations.is_new(place, event):
+            taken.told.append(self._messages.meta(place))
         if self._stations.serve(event):
             for chain in self._chains.epochs(event.dev_eui):
-                told += self._fold.renew(chain, now_ns)
+                taken.told += self._fold.renew(chain, now_ns)
         try:
-            told += self._frame(event, place, frame, now_ns)
+            self._frame(event, place, frame, taken, now_ns)
         except ContradictionError as error:
-            return [*told, self._reject(event, str(error))], str(error)
-        return told, ""
+            taken.fate, taken.cause, taken.reason = Fate.REJECTED, Cause.CONTRADICTION, str(error)
+        return taken
 
     def _frame(
         self,
         event: Event,
         place: Station,
         frame: Intervals | Status | Alarm | Answer | Command,
+        taken: Taken,
         now_ns: int,
-    ) -> Iterable[Message]:
+    ) -> None:
         if isinstance(frame, Counts | Backfill | Flow):
             chains = self._chains.epochs(event.dev_eui)
             chain = epoch_of(frame.state & GENERATION, event.received_ns, chains)
@@ -77,35 +126,36 @@ class Intake:
                     "INSERT OR IGNORE INTO waiting VALUES (?, ?, ?, ?)",
                     (event.dev_eui, event.received_ns, event.f_port, event.payload),
                 )
-                return []
-            return self._intervals(chain, frame, event.received_ns, now_ns)
-        if isinstance(frame, Status):
-            told = [self._report(place, "status", reports.status(frame, event.received_ns), event)]
-            return told + self._status(event, frame, place, now_ns)
-        if isinstance(frame, Alarm):
-            return [self._report(place, "alarm", reports.alarm(frame, event.received_ns, place), event)]
-        if isinstance(frame, Answer):
-            return [self._report(place, "result", reports.answer(frame, event.received_ns), event)]
-        raise ContradictionError("a command came up from a node; commands only go down")
+                taken.fate = Fate.WAITING
+            else:
+                taken.told += self._intervals(chain, frame, event.received_ns, now_ns)
+        elif isinstance(frame, Status):
+            taken.told.append(self._report(place, "status", reports.status(frame, event.received_ns), event))
+            self._status(event, frame, place, taken, now_ns)
+        elif isinstance(frame, Alarm):
+            content = reports.alarm(frame, event.received_ns, place)
+            taken.told.append(self._report(place, "alarm", content, event))
+        elif isinstance(frame, Answer):
+            content = reports.answer(frame, event.received_ns)
+            taken.told.append(self._report(place, "result", content, event))
+        else:
+            raise ContradictionError("a command came up from a node; commands only go down")
 
-    def _status(self, event: Event, frame: Status, place: Station, now_ns: int) -> list[Message]:
-        told: list[Message] = []
+    def _status(self, event: Event, frame: Status, place: Station, taken: Taken, now_ns: int) -> None:
         chain = self._chains.name(event.dev_eui, frame, event.received_ns, place.max_rate)
         if frame.mapping is not None and self._chains.map(chain, frame.mapping, event.received_ns):
-            told += self._fold.renew(chain, now_ns)
-        told += self._waited(event, now_ns)
+            taken.told += self._fold.renew(chain, now_ns)
+        self._waited(event, taken, now_ns)
         if frame.anchor is not None:
             if not self._chains.has_channels(chain.chain, len(frame.anchor[1])):
                 raise ContradictionError("an anchor of another number of channels than its epoch has")
             unsynced = bool(frame.state & UNSYNCED)
             line = self._chains.timeline(chain, unsynced=unsynced)
             cells = frame_cells.of_anchor(frame, event.received_ns, line)
-            told += self._fold.add(chain, cells, now_ns, unsynced=unsynced)
-        return told
+            taken.told += self._fold.add(chain, cells, now_ns, unsynced=unsynced)
 
-    def _waited(self, event: Event, now_ns: int) -> list[Message]:
+    def _waited(self, event: Event, taken: Taken, now_ns: int) -> None:
         """Take the frames whose epoch can be told now."""
-        told: list[Message] = []
         waiting = self._database.execute(
             "SELECT received_ns, f_port, payload FROM waiting WHERE dev_eui = ? ORDER BY received_ns, f_port, payload",
             (event.dev_eui,),
@@ -122,13 +172,11 @@ class Intake:
                 (event.dev_eui, received_ns, f_port, payload),
             )
             try:
-                told += self._intervals(chain, frame, received_ns, now_ns)
+                taken.told += self._intervals(chain, frame, received_ns, now_ns)
             except ContradictionError as error:
-                late = Event(
-                    event.source, event.dev_eui, "up", "", "", received_ns, f_port=f_port, payload=payload
-                )
-                told.append(self._reject(late, str(error)))
-        return told
+                late = replace(event, received_ns=received_ns, f_port=f_port, payload=payload)
+                taken.late.append(Cause.CONTRADICTION)
+                taken.told.append(self._reject(late, Cause.CONTRADICTION, str(error), now_ns))
 
     def _intervals(self, chain: Epoch, frame: Intervals, received_ns: int, now_ns: int) -> list[Message]:
         unsynced = bool(frame.state & UNSYNCED)
@@ -153,11 +201,8 @@ class Intake:
         identity = f"{place.slug}.{kind}.{event.received_ns}"
         return self._messages.about(place.slug, kind, content, identity, reports.utc(event.received_ns))
 
-    def _reject(self, event: Event, reason: str) -> Message:
-        row = self._database.execute(
-            "INSERT INTO rejected (dev_eui, received_ns, f_port, payload, reason, topic) VALUES (?, ?, ?, ?, ?, '')",
-            (event.dev_eui, event.received_ns, event.f_port, event.payload, reason),
-        )
+    def _reject(self, event: Event, cause: Cause, reason: str, now_ns: int) -> Message:
+        row = self.rejected.add_event(event, cause, reason, now_ns)
         content = {
             "device": event.device_name or None,
             "received": reports.utc(event.received_ns),
@@ -166,4 +211,4 @@ class Intake:
             "payload": event.payload.hex(),
             "reason": reason,
         }
-        return self._messages.rejected(content, f"event.{row.lastrowid}")
+        return self._messages.rejected(content, f"event.{row}")

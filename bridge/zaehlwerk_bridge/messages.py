@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from zaehlwerk_bridge.checkpoint import KIND, Checkpoint
 from zaehlwerk_bridge.station import Station
 
 VERSION = "v1"
@@ -16,6 +17,15 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A record in a message, as far as who passes the message on has to know it."""
+
+    id: str
+    revision: int
+    resolution: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One MQTT message. `properties`: CloudEvents attributes, the same on every redelivery."""
 
@@ -24,6 +34,9 @@ class Message:
     payload: bytes
     properties: Mapping[str, str] = field(default_factory=dict)
     retain: bool = False
+    in_turn: bool = False  # retained, but does not take the place of an older one that waits
+    records: Sequence[Told] = ()
+    supersedes: Sequence[str] = ()
 
 
 class Messages:
@@ -39,7 +52,9 @@ class Messages:
         content: dict[str, Any] = {"station": slug, "records": list(records), "supersedes": list(supersedes)}
         newest = max(int(record["revision"]) for record in records)
         time = max((record["end"] for record in records if record["end"]), default=None)
-        return self._station(slug, "span" if only_spans else "count", content, f"{slug}.{newest}", time)
+        message = self._station(slug, "span" if only_spans else "count", content, f"{slug}.{newest}", time)
+        told = [Told(record["id"], record["revision"], record["resolution"]) for record in records]
+        return replace(message, records=told, supersedes=supersedes)
 
     def last(self, slug: str, record: Mapping[str, Any]) -> Message:
         """The newest interval of a station; retained."""
@@ -61,6 +76,17 @@ class Messages:
             ],
         }
         return self._station(station.slug, "meta", content, f"{station.slug}.meta", None, retain=True)
+
+    def checkpoint(self, checkpoint: Checkpoint, newest: int) -> Message:
+        """What may have been published of a station whose newest revision is `newest`; retained, and never in the
+        place of an older one that waits."""
+        slug, content = checkpoint.station, checkpoint.content()
+        identity = f"{slug}.{newest}.{KIND}"
+        return replace(self._station(slug, KIND, content, identity, None, retain=True), in_turn=True)
+
+    def checkpoint_topic(self, slug: str) -> str:
+        """Where the checkpoint of a station is."""
+        return f"{self._prefix}/{VERSION}/{slug}/{KIND}"
 
     def about(
         self, slug: str, kind: str, content: Mapping[str, Any], identity: str, time: str | None

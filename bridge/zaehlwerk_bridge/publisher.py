@@ -10,6 +10,7 @@ one by one the next time, until it is known which message it was.
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from zaehlwerk_bridge.backoff import Backoff
 from zaehlwerk_bridge.clock import Clock, sleep_until_set
+from zaehlwerk_bridge.distribution import Distribution
 from zaehlwerk_bridge.errors import ClientTakenOver, SettingsError
 from zaehlwerk_bridge.holds import Holds
 from zaehlwerk_bridge.messages import CONTENT_TYPE
@@ -54,6 +56,7 @@ STEADY_S = 10.0
 """A connection that lasted this long works: the next wait is the shortest again."""
 STOP_S = 1.5
 """So long a stopping bridge waits for what is in flight."""
+WAIT_BOUNDS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 900, 3600, 14400, 86400)
 
 
 class OutboxReader(Protocol):
@@ -83,6 +86,10 @@ class PublisherCounts:
     """PUBACKs with an error, each retry counted."""
     quarantined: int = 0
     connections: int = 0
+    results: Counter[int] = field(default_factory=Counter)
+    """PUBACKs of stored messages, by reason code, each retry counted."""
+    wait: Distribution = field(default_factory=lambda: Distribution(WAIT_BOUNDS_S))
+    """Seconds from a message's making to its acknowledgement."""
 
 
 @dataclass(slots=True)
@@ -132,6 +139,8 @@ class Publisher:
         self._holds = Holds(rng, log, settings.backoff_first_s, settings.backoff_most_s)
         self._suspects = Suspects()
         self._connection: _Connection | None = None
+        self._status = ("online", "")
+        self._announced: tuple[str, str] | None = None
         self.counts = PublisherCounts()
         self.trouble = "not connected yet"
 
@@ -146,6 +155,16 @@ class Publisher:
         return self._connection is not None and self._queues.empty
 
     @property
+    def in_flight(self) -> int:
+        """Messages that were sent and are not answered."""
+        return 0 if self._connection is None else len(self._connection.in_flight)
+
+    @property
+    def window(self) -> int:
+        """How many may be in flight, 0 without a connection."""
+        return 0 if self._connection is None else self._connection.window
+
+    @property
     def held(self) -> dict[str, str]:
         """Stations whose messages are held, with the reason."""
         return self._holds.reasons
@@ -154,6 +173,11 @@ class Publisher:
         """Say that the outbox has new messages."""
         self._queues.more()
         self._wake.set()
+
+    def say(self, state: str, reason: str) -> None:
+        """From now on the retained status of the bridge is `state`, and why."""
+        self._status = (state, reason)
+        self._announce()
 
     def stop(self) -> None:
         """Send nothing new, wait for what is in flight, say goodbye; `run` returns then."""
@@ -202,7 +226,8 @@ class Publisher:
             self.counts.connections += 1
             self.trouble = ""
             self._log.info("broker is connected", host=settings.host, window=window)
-            self._announce(connection, "online", "")
+            self._announced = None
+            self._announce()
             self._changed()
             session.ended.add_done_callback(lambda _: self._wake.set())
             return await self._pump(connection)
@@ -271,11 +296,13 @@ class Publisher:
             connection.status_mid = 0
             if code >= FIRST_ERROR:
                 self._log.error("broker refuses a topic", topic=self._status_topic, reason=reason_name(code))
+            self._announce()
             return
         row = connection.in_flight.pop(mid, None)
         if row is None:
             return
         self._suspects.cleared(row)
+        self.counts.results[code] += 1
         if code == NO_MATCHING_SUBSCRIBERS:
             self.counts.without_subscriber += 1
             if self._settings.hold_without_subscriber and row.topic.rpartition("/")[2] in HELD_KINDS:
@@ -289,6 +316,8 @@ class Publisher:
             self._hold(row, code)
             return
         self.counts.acknowledged += 1
+        if row.made_ns:
+            self.counts.wait.observe(max(0, self._clock.now_ns() - row.made_ns) / 1e9)
         self._holds.taken(row.station)
         self._queues.done(row)
         self._finished.append(row)
@@ -340,7 +369,7 @@ class Publisher:
     async def _finish(self, connection: _Connection) -> None:
         """Wait for what is in flight, then leave."""
         deadline_ns = self._wall.now_ns() + int(STOP_S * 1e9)
-        self._announce(connection, "offline", "stopped")
+        self.say("offline", "stopped")
         while (connection.in_flight or connection.status_mid) and not connection.session.ended.done():
             left_s = (deadline_ns - self._wall.now_ns()) / 1e9
             if left_s <= 0:
@@ -350,9 +379,14 @@ class Publisher:
         await self._forget()
         await connection.session.disconnect()
 
-    def _announce(self, connection: _Connection, state: str, reason: str) -> None:
+    def _announce(self) -> None:
+        """Publish the status unless that was done; past the outbox, for that may be what the status is about."""
+        connection = self._connection
+        if connection is None or connection.status_mid or self._announced == self._status:
+            return
+        self._announced = self._status
         properties = PublishProperties(CONTENT_TYPE, {})
-        payload = _status(state, reason)
+        payload = _status(*self._status)
         connection.status_mid = connection.session.publish(self._status_topic, payload, True, properties)
         connection.session.flush()
 

@@ -5,17 +5,23 @@ import contextlib
 import dataclasses
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
 from zaehlwerk_bridge.alarm import Alarm
 from zaehlwerk_bridge.clock import Clock, SystemClock
+from zaehlwerk_bridge.disk_watch import DiskWatch
+from zaehlwerk_bridge.distribution import Distribution
 from zaehlwerk_bridge.errors import BridgeError, BridgeStopped, NotReady
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.healing import Healer
+from zaehlwerk_bridge.heartbeat import Heartbeat
+from zaehlwerk_bridge.housekeeping import Housekeeping
 from zaehlwerk_bridge.ledger.gap_table import Want
 from zaehlwerk_bridge.logs import make_logger
 from zaehlwerk_bridge.messages import VERSION
@@ -38,6 +44,10 @@ DRAIN_S = 1.5
 """So long a stopping bridge goes on to store what it has read; the rest is read again after the next start."""
 PUBLISHER_S = 2.5
 """So long the publisher may take to stop: what is in flight, the goodbye, or a connection attempt that hangs."""
+OTHERS_S = 1.0
+"""Between two looks whether another program has written to the store."""
+DELAY_BOUNDS_S = (0.1, 0.5, 1, 2, 5, 15, 60, 300, 900, 3600, 14400, 86400)
+COMMIT_BOUNDS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 @dataclass(slots=True)
@@ -48,12 +58,40 @@ class BridgeCounts:
     repeated: int = 0
     rejected: int = 0
     transactions: int = 0
+    fates: Counter[str] = field(default_factory=Counter)
+    """Events, by Fate."""
+    frames: Counter[str] = field(default_factory=Counter)
+    """Decoded frames, by kind."""
+    causes: Counter[str] = field(default_factory=Counter)
+    """Rejected events and late frames, by Cause."""
+    told: Counter[str] = field(default_factory=Counter)
+    """Records put into the outbox, by resolution."""
+    superseded: int = 0
+    """Records that others took the place of: what was healed."""
+    newest_ns: int = 0
+    """When the server received the newest event, nanoseconds UTC; 0: none came."""
+    delay: Distribution = field(default_factory=lambda: Distribution(DELAY_BOUNDS_S))
+    """Seconds from the server's reception of a new uplink to its commit."""
+    commit: Distribution = field(default_factory=lambda: Distribution(COMMIT_BOUNDS_S))
+    """Seconds that a transaction took."""
+
+    def note(self, done: Committed) -> None:
+        """Count what a transaction did."""
+        self.events += done.events
+        self.repeated += done.repeated
+        self.rejected += len(done.rejected)
+        self.fates.update(done.fates)
+        self.frames.update(done.frames)
+        self.causes.update(done.causes)
+        self.told.update(done.told)
+        self.superseded += done.superseded
 
 
 @dataclass(frozen=True, slots=True)
 class _Folded:
     done: Committed
     deadline_ns: int | None
+    took_s: float
 
 
 class Bridge:
@@ -81,11 +119,18 @@ class Bridge:
         self._log = log if log is not None else make_logger(redactor, settings.log.level)
         self._rng = random.Random(seed)  # noqa: S311 - jitter
         self._store = StoreThread(
+            settings.database,
             lambda: Store(settings.database, prefix=settings.prefix, bridge_id=settings.id),
             self._wall,
             self._rng,
             self._log,
+            self._store_changed,
         )
+        self._disk = DiskWatch(
+            settings.database, settings.store.low_water_mb, self._wall, self._log, self._store_changed
+        )
+        self.heartbeat = Heartbeat(self._wall, self._store.touch)
+        self._housekeeping = Housekeeping(settings.store, self._store, self._clock, self._wall, self._log)
         key = SecretFile(settings.chirpstack.api_key_file, "chirpstack.api_key_file", redactor)
         write_key = key
         if settings.chirpstack.write_key_file is not None:
@@ -118,13 +163,36 @@ class Bridge:
         self._pause_until_ns = 0
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
+        self._started = False
         self._ended = False
+        self._tasks: list[asyncio.Task[None]] = []
         self._change: asyncio.Future[None] | None = None
 
     @property
     def disk_trouble(self) -> str:
-        """What keeps the database from being written, empty if nothing does."""
-        return self._store.trouble
+        """What keeps the database from being written, or the bridge from reading more; empty if nothing does."""
+        return self._store.trouble or self._disk.trouble
+
+    def troubles(self) -> dict[str, str]:
+        """Which sides are not ready, and why; empty: all streams open, broker connected, store committing.
+
+        May be asked from any thread.
+        """
+        sides = {
+            "source": "" if self.source.ready else self.source.trouble,
+            "broker": "" if self.publisher.connected else self.publisher.trouble,
+            "store": self.disk_trouble or ("" if self._started else "not open yet"),
+        }
+        return {side: trouble for side, trouble in sides.items() if trouble}
+
+    @property
+    def queued(self) -> int:
+        """Events read and not yet stored."""
+        return self._queue.qsize()
+
+    def now_ns(self) -> int:
+        """The bridge's time, nanoseconds UTC."""
+        return self._clock.now_ns()
 
     # What others wait for.
 
@@ -180,33 +248,61 @@ class Bridge:
 
     async def run(self) -> None:
         """Work until `stop()`. Raises BridgeError for what trying again cannot mend, and what breaks unexpectedly."""
-        await self._store.open()
-        source = asyncio.create_task(self.source.run(self), name="source")
-        store = asyncio.create_task(self._ingest(), name="store")
-        publisher = asyncio.create_task(self.publisher.run(), name="publisher")
-        tasks = (source, store, publisher)
-        for task in tasks:
-            task.add_done_callback(self._task_ended)
+        publisher = self._begin(self.publisher.run(), "publisher")
+        source: asyncio.Task[None] | None = None
+        self._begin(self.heartbeat.run(), "heartbeat")
+        self._begin(self._disk.run(), "disk watch")
         try:
-            self._settling.ring()
-            await self._stop.wait()
+            if await self._opened():
+                self._started = True
+                source = self._begin(self.source.run(self), "source")
+                self._begin(self._ingest(), "store")
+                self._begin(self._look_for_others(), "others")
+                self._begin(self._housekeeping.run(), "housekeeping")
+                self._settling.ring()
+                self.changed()
+                await self._stop.wait()
             if self._failure is not None:
                 raise self._failure
             await self._wind_up(source, publisher)
         finally:
             self._stop.set()
+            self._started = False
             await self._settling.close()
-            for task in tasks:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self.healer.close()
             await self._store.close()
             self._ended = True
             self.changed()
 
-    async def _wind_up(self, source: asyncio.Task[None], publisher: asyncio.Task[None]) -> None:
-        source.cancel()
-        await asyncio.gather(source, return_exceptions=True)
+    def _begin(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.append(task)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    async def _opened(self) -> bool:
+        """Open the store, however long its disk is full; whether it is open, for the bridge may be stopped before."""
+        opening = asyncio.create_task(self._store.open())
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not opening.done():
+                opening.cancel()
+            await asyncio.gather(stopping, opening, return_exceptions=True)
+        if opening.cancelled():
+            return False
+        opening.result()
+        return True
+
+    async def _wind_up(self, source: asyncio.Task[None] | None, publisher: asyncio.Task[None]) -> None:
+        if source is not None:
+            source.cancel()
+            await asyncio.gather(source, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 await self._until(lambda: self._queue.empty() and not self._storing)
@@ -230,10 +326,11 @@ class Bridge:
     # What a source sees.
 
     async def take(self, event: Event) -> None:
-        """Take an event of the source; waits while the store is behind."""
+        """Take an event of the source; waits while the store is behind or its disk nearly full."""
         overrides = self._overrides.get(event.dev_eui)
         if overrides:
             event = _with_tags(event, overrides)
+        await self._disk.reading.wait()
         await self._queue.put(event)
 
     async def cursor(self, source: str, stream: str) -> str | None:
@@ -266,6 +363,7 @@ class Bridge:
         while True:
             events = [await self._queue.get()]
             self._storing = 1
+            await self._disk.reading.wait()
             while len(events) < self.settings.ledger.batch and not self._queue.empty():
                 events.append(self._queue.get_nowait())
             await self._commit(events)
@@ -287,12 +385,12 @@ class Bridge:
                 "event breaks the ledger", dev_eui=events[0].dev_eui, cursor=events[0].cursor, exc_info=True
             )
             problem = f"internal error: {type(error).__name__}: {error}"
-            events = [dataclasses.replace(events[0], problem=problem)]
+            events = [dataclasses.replace(events[0], problem=problem, internal=True)]
             folded = await self._store.durably(_commit, events, self._clock.now_ns())
         self.counts.transactions += 1
-        self.counts.events += folded.done.events
-        self.counts.repeated += folded.done.repeated
-        self.counts.rejected += len(folded.done.rejected)
+        self.counts.commit.observe(folded.took_s)
+        self.counts.note(folded.done)
+        self._note_delays(events)
         for event in events:
             at = parse(event.cursor)
             if at is not None:
@@ -302,9 +400,34 @@ class Bridge:
         self._after(folded)
         await self.source.acknowledge(events)
 
+    def _note_delays(self, events: Sequence[Event]) -> None:
+        now_ns = self._clock.now_ns()
+        for event in events:
+            if event.received_ns > self.counts.newest_ns:
+                # What is older came by another way, late or replayed, and says nothing of the bridge.
+                self.counts.newest_ns = event.received_ns
+                self.counts.delay.observe(max(0, now_ns - event.received_ns) / NS)
+
+    async def _look_for_others(self) -> None:
+        """The command line works on the same store: what it changed has to be published, and may be due."""
+        while True:
+            await self._wall.sleep(OTHERS_S)
+            if await self._store.durably(Store.written_by_others):
+                self.publisher.more()
+                self._settling.ring()
+
+    def _store_changed(self) -> None:
+        """Tell everybody whether the store can be written."""
+        trouble = self.disk_trouble
+        if not self._stop.is_set():
+            self.publisher.say("stalled" if trouble else "online", trouble)
+        self.changed()
+
     async def _settle(self) -> None:
         """Do everything that time makes due: gaps become spans, nodes are asked for what is missing."""
         folded = await self._store.durably(_settle, self._clock.now_ns())
+        self.counts.commit.observe(folded.took_s)
+        self.counts.note(folded.done)
         self._after(folded)
         now_ns = self._clock.now_ns()
         wants = await self._store.call(Store.wanted_backfill, now_ns)
@@ -333,11 +456,15 @@ class Bridge:
 
 
 def _commit(store: Store, events: Sequence[Event], now_ns: int) -> _Folded:
-    return _Folded(store.commit(events, now_ns), store.next_deadline_ns())
+    began = time.perf_counter()
+    done = store.commit(events, now_ns)
+    return _Folded(done, store.next_deadline_ns(), time.perf_counter() - began)
 
 
 def _settle(store: Store, now_ns: int) -> _Folded:
-    return _Folded(store.settle(now_ns), store.next_deadline_ns())
+    began = time.perf_counter()
+    done = store.settle(now_ns)
+    return _Folded(done, store.next_deadline_ns(), time.perf_counter() - began)
 
 
 def _with_tags(event: Event, overrides: dict[str, str]) -> Event:

@@ -182,6 +182,30 @@ class LedgerSettings(Section):
     )
 
 
+class StoreSettings(Section):
+    """How the database is kept."""
+
+    low_water_mb: int = Field(
+        default=200,
+        ge=0,
+        le=1_000_000,
+        description="With less than so many MB (10^6 bytes) free on its disk the bridge reads no more events; 0: never mind.",
+    )
+    retention_days: int = Field(
+        default=400,
+        ge=0,
+        le=36_500,
+        description="Days for which records and what they follow from are kept; 0: for ever.",
+    )
+
+
+class HttpSettings(Section):
+    """Where `/healthz`, `/readyz` and `/metrics` are served, without TLS: for this machine, or behind a proxy."""
+
+    address: str = Field(default="127.0.0.1", min_length=1, description="Address to listen at.")
+    port: int = Field(default=9750, ge=0, le=65535, description="Port to listen at; 0: do not listen.")
+
+
 class HealingSettings(Section):
     """Asking nodes for what was lost."""
 
@@ -235,7 +259,9 @@ class Settings(Section):
     chirpstack: ChirpStackSettings
     mqtt: MqttSettings
     ledger: LedgerSettings = LedgerSettings()
+    store: StoreSettings = StoreSettings()
     healing: HealingSettings = HealingSettings()
+    http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     stations: dict[Annotated[str, AfterValidator(_dev_eui)], StationSettings] = Field(
         default={}, description="By DevEUI: replaces what ChirpStack's device tags say."

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from zaehlwerk_bridge.event import Event
@@ -34,7 +35,25 @@ class Stations:
 
     def at(self, dev_eui: str, time_ns: int) -> Station:
         """The station that the device served when an interval ended: the one of the first event from then on."""
-        row = self._database.execute(
+        tagged = self._tagged(dev_eui, time_ns)
+        assert tagged is not None
+        return _station(*tagged)
+
+    def with_known_tags(self, event: Event) -> Event | None:
+        """`event` with name and tags of its device at that time as other events carried them; None: none did."""
+        tagged = self._tagged(event.dev_eui, event.received_ns)
+        if tagged is None:
+            return None
+        name, tags = tagged
+        return replace(event, device_name=name, tags=json.loads(tags))
+
+    def present(self, slug: str) -> Station | None:
+        """What is known of a station now; None: nothing."""
+        row = self._database.execute("SELECT name, tags FROM station WHERE slug = ?", (slug,)).fetchone()
+        return None if row is None else _station(*row)
+
+    def _tagged(self, dev_eui: str, time_ns: int) -> tuple[str, str] | None:
+        row: tuple[str, str] | None = self._database.execute(
             "SELECT name, tags FROM tagging JOIN tags ON id = tagging.tagged WHERE dev_eui = ? AND at_ns >= ?"
             " ORDER BY at_ns, name, tags LIMIT 1",
             (dev_eui, time_ns),
@@ -45,7 +64,7 @@ class Stations:
                 " ORDER BY at_ns DESC, name, tags LIMIT 1",
                 (dev_eui,),
             ).fetchone()
-        return _station(*row)
+        return row
 
     def is_new(self, place: Station, event: Event) -> bool:
         """Note that `event` came from `place`; whether what is known of the station changed."""

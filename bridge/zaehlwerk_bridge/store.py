@@ -1,21 +1,36 @@
 """The store: events go in, and ledger, records, outbox rows and cursors change in one transaction, or not at all."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from zaehlwerk_bridge import dump
+from zaehlwerk_bridge.checkpoint import read_checkpoint
 from zaehlwerk_bridge.cursors import Cursors
-from zaehlwerk_bridge.database import open_database
+from zaehlwerk_bridge.database import BUSY_S, open_database, open_existing
 from zaehlwerk_bridge.event import Event
-from zaehlwerk_bridge.intake import Intake
+from zaehlwerk_bridge.intake import Fate, Intake, Taken
 from zaehlwerk_bridge.ledger.chains import Chains
 from zaehlwerk_bridge.ledger.fold import Fold
+from zaehlwerk_bridge.ledger.forgetting import Forgetting
 from zaehlwerk_bridge.ledger.gap_table import Want
 from zaehlwerk_bridge.messages import Message, Messages
 from zaehlwerk_bridge.outbox import Outbox, OutboxRow
+from zaehlwerk_bridge.reconciling import Reconciled, Reconciling
+from zaehlwerk_bridge.rejected import Cause, RejectedRow
+from zaehlwerk_bridge.republishing import Period, republished
+from zaehlwerk_bridge.reserves import Reserves
+from zaehlwerk_bridge.retrying import DEALT_WITH, Retried, Retry, retry_event, retry_message
 from zaehlwerk_bridge.stations import Stations
+
+INCREMENTAL = 2  # sqlite.org/pragma.html#pragma_auto_vacuum
+FREE_PAGES_KEPT = 1000
+"""Free pages that the next rows will need anyway."""
+MESSAGES_A_TRANSACTION = 20
+"""So few that a bridge beside never waits long for its turn to write."""
 
 
 @dataclass(slots=True)
@@ -26,19 +41,67 @@ class Committed:
     repeated: int = 0  # events that were known already
     seqs: list[int] = field(default_factory=list)  # new rows of the outbox
     rejected: list[str] = field(default_factory=list)  # reasons, one per event that could not be read
+    fates: Counter[str] = field(default_factory=Counter)  # events, by fate
+    frames: Counter[str] = field(default_factory=Counter)  # decoded frames, by kind
+    causes: Counter[str] = field(default_factory=Counter)  # rejected events and late frames, by cause
+    told: Counter[str] = field(default_factory=Counter)  # records, by resolution
+    superseded: int = 0  # records that others took the place of
+
+    def note(self, taken: Taken) -> None:
+        """Count what became of an event."""
+        self.fates[taken.fate] += 1
+        if taken.frame:
+            self.frames[taken.frame] += 1
+        self.causes.update(taken.late)
+        if taken.cause is not None:
+            self.causes[taken.cause] += 1
+            self.rejected.append(taken.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Republished:
+    """What was put into the outbox again."""
+
+    messages: int
+    records: int
+    superseded: int
 
 
 class Store:
-    """One bridge's memory. Not thread-safe: one thread at a time."""
+    """One bridge's memory. Not thread-safe: one thread at a time.
 
-    def __init__(self, path: Path | str, *, prefix: str = "zaehlwerk", bridge_id: str = "bridge") -> None:
-        self._database = open_database(path)
+    `existing`: beside a bridge that may be running; the database has to be there and of this version's schema.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        prefix: str = "zaehlwerk",
+        bridge_id: str = "bridge",
+        existing: bool = False,
+    ) -> None:
+        self._database = open_existing(Path(path)) if existing else open_database(path)
+        self._data_version = int(self._database.execute("PRAGMA data_version").fetchone()[0])
         self._messages = Messages(prefix, bridge_id)
         self._outbox = Outbox(self._database)
         self._cursors = Cursors(self._database)
         self._chains = Chains(self._database)
-        self._fold = Fold(self._database, self._chains, Stations(self._database), self._messages)
+        self._stations = Stations(self._database)
+        self._fold = Fold(self._database, self._chains, self._stations, self._messages)
+        self._records = self._fold.records
+        self._reserves = Reserves(self._database, self._messages)
+        self._reconciling = Reconciling(self._database, self._chains, self._fold, self._reserves)
+        self._records.look()
+        self._forgetting = Forgetting(self._database)
         self._intake = Intake(self._database, self._chains, self._fold, self._messages)
+
+    def written_by_others(self) -> bool:
+        """Whether another program (the command line) has written to the database since this was last asked."""
+        version = int(self._database.execute("PRAGMA data_version").fetchone()[0])
+        others = version != self._data_version
+        self._data_version = version
+        return others
 
     def close(self) -> None:
         """Close the database."""
@@ -47,21 +110,21 @@ class Store:
     def commit(self, events: Sequence[Event], now_ns: int) -> Committed:
         """Take `events` in one transaction. What was taken before, by cursor or deduplication id, changes nothing."""
         done = Committed(events=len(events))
-        with self._transaction():
+        with self._transaction(now_ns):
             for event in events:
                 if not self._cursors.is_new(event):
                     done.repeated += 1
+                    done.fates[Fate.DUPLICATE] += 1
                     continue
-                told, reason = self._intake.take(event, now_ns)
-                self._send(told, done)
-                if reason:
-                    done.rejected.append(reason)
+                taken = self._intake.take(event, now_ns)
+                self._send(taken.told, done)
+                done.note(taken)
         return done
 
     def settle(self, now_ns: int) -> Committed:
         """Do what time alone makes due: gaps whose grace is over become spans."""
         done = Committed()
-        with self._transaction():
+        with self._transaction(now_ns):
             for number, unsynced, last in self._fold.gaps.due(now_ns):
                 chain = self._chains.chain(number)
                 self._send(self._fold.settle(chain, last, now_ns, unsynced=unsynced), done)
@@ -90,14 +153,126 @@ class Store:
 
     def quarantine(self, row: OutboxRow, reason: str, now_ns: int) -> None:
         """Put a message that the broker can never take among the rejected ones."""
-        with self._transaction():
-            self._database.execute(
-                "INSERT INTO rejected (dev_eui, received_ns, f_port, payload, reason, topic) VALUES ('', ?, 0, ?, ?, ?)",
-                (now_ns, row.payload, reason, row.topic),
-            )
+        with self._transaction(now_ns):
+            self._intake.rejected.add_message(row, reason, now_ns)
             self._outbox.delete([row.seq])
             content = {"topic": row.topic, "reason": reason, "bytes": len(row.payload)}
             self._outbox.add(self._messages.rejected(content, f"message.{row.seq}"))
+
+    def rejected(
+        self, cause: Cause | None = None, ids: Sequence[int] | None = None, limit: int = -1
+    ) -> list[RejectedRow]:
+        """What was rejected and is kept: of `cause` (None: all), with one of `ids` (None: all), at most `limit`."""
+        return self._intake.rejected.rows(cause, ids, limit)
+
+    def retry(self, number: int, overrides: Mapping[str, Mapping[str, str]], now_ns: int) -> Retried:
+        """Try rejected row `number` again. `overrides`: by DevEUI, what the settings say instead of tags."""
+        try:
+            with self._transaction(now_ns):
+                return self._retry(number, overrides, now_ns)
+        except sqlite3.OperationalError:
+            raise  # of the disk or of another program: it says nothing of the row
+        except Exception as error:  # noqa: BLE001 - one that breaks the ledger again must not stop the others
+            reason = f"internal error: {type(error).__name__}: {error}"
+            with self._transaction(now_ns):
+                self._intake.rejected.still(number, Cause.INTERNAL, reason)
+            return Retried(number, Retry.REJECTED, reason)
+
+    def _retry(self, number: int, overrides: Mapping[str, Mapping[str, str]], now_ns: int) -> Retried:
+        table = self._intake.rejected
+        found = table.rows(ids=[number])
+        if not found:
+            return Retried(number, Retry.GONE)
+        row = found[0]
+        if row.event is not None:
+            attempt = retry_event(row, row.event, self._intake, overrides, now_ns)
+        else:
+            assert row.message is not None
+            attempt = retry_message(row.message, self._outbox, self._present(row.message))
+        self._send(attempt.told, Committed())
+        if attempt.fate in DEALT_WITH:
+            table.drop(number)
+        elif attempt.cause is not None:
+            table.still(number, attempt.cause, attempt.reason)
+        return Retried(number, attempt.fate, attempt.reason)
+
+    def _present(self, message: OutboxRow) -> Message | None:
+        """What a retained topic should say now; None: nothing is known of it."""
+        kind = message.topic.rpartition("/")[2]
+        if kind == "last":
+            newest = self._records.newest(message.station)
+            return None if newest is None else self._messages.last(message.station, newest)
+        place = self._stations.present(message.station) if kind == "meta" else None
+        return None if place is None else self._messages.meta(place)
+
+    def drop(self, number: int) -> Retried:
+        """Delete rejected row `number`."""
+        with self._transaction():
+            return Retried(number, Retry.DROPPED if self._intake.rejected.drop(number) else Retry.GONE)
+
+    def knows(self, slug: str) -> bool:
+        """Whether there is a station of that name."""
+        return self._stations.present(slug) is not None
+
+    def republish(self, slug: str, period: Period, now_ns: int) -> Republished:
+        """Put the records of a station in `period` into the outbox again, with the ids and revisions that they have."""
+        made = republished(
+            slug, self._records.all_of(slug), period, self._messages, f"again.{now_ns // 1_000_000_000}"
+        )
+        for at in range(0, len(made), MESSAGES_A_TRANSACTION):
+            with self._transaction(now_ns):
+                self._send(made[at : at + MESSAGES_A_TRANSACTION], Committed())
+        return Republished(
+            len(made), sum(len(message.records) for message in made), sum(len(m.supersedes) for m in made)
+        )
+
+    def forget(self, before_ns: int, limit: int) -> bool:
+        """Delete about `limit` rows of what is older than `before_ns` and settled; whether more is left."""
+        with self._transaction():
+            return self._forgetting.step(before_ns, limit)
+
+    def shrink(self, pages: int) -> bool:
+        """Give at most `pages` free pages back to the disk; whether enough are left for another time."""
+        free = int(self._database.execute("PRAGMA freelist_count").fetchone()[0])
+        if (
+            free < FREE_PAGES_KEPT + pages
+            or self._database.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL
+        ):
+            return False
+        # It gives a row without columns for every page, and execute() would stop at the first one.
+        self._database.executescript(f"PRAGMA incremental_vacuum({pages})")
+        return free >= FREE_PAGES_KEPT + 2 * pages
+
+    def empty_log(self) -> bool:
+        """Move what the write-ahead log holds into the database and empty it; whether nobody was in the way.
+
+        Who reads (a backup) is not waited for: then another time.
+        """
+        self._database.execute("PRAGMA busy_timeout = 0")
+        try:
+            busy = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            self._database.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+        return not busy
+
+    def unverified(self, stations: Iterable[str]) -> set[str]:
+        """Those of `stations`, and of their company, of which nothing may be published before they are reconciled."""
+        return self._reconciling.unverified(stations)
+
+    def reconcile(self, payloads: Mapping[str, bytes | None], now_ns: int) -> Reconciled:
+        """Take what the retained checkpoints of stations say (None: the broker has none), together with their company's.
+
+        Afterwards the outbox holds nothing of their records that could be counted twice. Raises CheckpointError,
+        having changed nothing.
+        """
+        checkpoints = {
+            station: None if payload is None else read_checkpoint(payload, station)
+            for station, payload in payloads.items()
+        }
+        with self._transaction(now_ns):
+            reconciled, told = self._reconciling.reconcile(checkpoints, now_ns)
+            self._send(told, Committed())
+        return reconciled
 
     def wanted_backfill(self, now_ns: int) -> list[Want]:
         """Gaps for which nodes should now be asked."""
@@ -113,15 +288,21 @@ class Store:
         return "".join(dump.lines(self._database))
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, now_ns: int = 0) -> Iterator[None]:
+        """One transaction, undone if anything is raised in it; `now_ns`: when messages that it makes were made."""
+        self._outbox.now_ns = now_ns
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            # SQLite itself undoes it when the disk is full or fails (sqlite.org/lang_transaction.html, section 3).
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
 
-    def _send(self, messages: Iterable[Message], done: Committed) -> None:
-        for message in messages:
+    def _send(self, messages: Sequence[Message], done: Committed) -> None:
+        for message in self._reserves.covered(messages):
             done.seqs.append(self._outbox.add(message))
+            done.told.update(record.resolution for record in message.records)
+            done.superseded += len(message.supersedes)

@@ -5,6 +5,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from structlog.typing import FilteringBoundLogger
@@ -14,6 +15,7 @@ from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.errors import BridgeError, BridgeStopped
 from zaehlwerk_bridge.outbox import OutboxRow
 from zaehlwerk_bridge.store import Store
+from zaehlwerk_bridge.store_figures import disk_free_bytes
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -31,40 +33,87 @@ _OF_THE_DISK = frozenset(
     )
 )
 """Primary result codes (sqlite.org/rescode.html) that may pass by themselves; all others are faults of the program."""
+_OF_THE_PATH = frozenset((sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY))
+"""When a store is opened these say that the path or its rights are wrong, unless the disk is full to the last byte."""
 _PRIMARY = 0xFF
+_NOTHING_FREE_BYTES = 1_000_000
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MOST_S = 30.0
 
 
 class StoreThread:
-    """Runs every call on one thread, in the order in which the calls were made. `wall` is the disk's time: real."""
+    """Runs every call on one thread, in the order in which the calls were made. `wall` is the disk's time: real.
+
+    `changed` is called when `trouble` has another value.
+    """
 
     def __init__(
-        self, open_store: Callable[[], Store], wall: Clock, rng: random.Random, log: FilteringBoundLogger
+        self,
+        path: Path,
+        open_store: Callable[[], Store],
+        wall: Clock,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+        changed: Callable[[], None],
     ) -> None:
+        self.path = path
         self._open_store = open_store
         self._wall = wall
         self._rng = rng
         self._log = log
+        self._changed = changed
         self._executor = ThreadPoolExecutor(1, "store")
         self._store: Store | None = None
+        self._opened = asyncio.Event()
+        self._closed = False
         self.trouble = ""
+        """What keeps the database from being written, empty if nothing does."""
 
     async def open(self) -> None:
-        """Open the store. Raises BridgeError if that fails."""
-        try:
-            self._store = await asyncio.get_running_loop().run_in_executor(self._executor, self._open_store)
-        except sqlite3.Error as error:
-            raise BridgeError(f"the database cannot be opened: {error}") from error
+        """Open the store; while its disk is full or fails, again and again. Raises BridgeError for anything else."""
+        backoff = Backoff(self._rng, BACKOFF_FIRST_S, BACKOFF_MOST_S)
+        while True:
+            opening = asyncio.get_running_loop().run_in_executor(self._executor, self._open_store)
+            try:
+                self._store = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                opening.add_done_callback(_close_late)
+                raise
+            except sqlite3.Error as error:
+                if not self._may_pass(error):
+                    raise BridgeError(f"the database cannot be opened: {error}") from error
+                self._troubled(f"the database cannot be opened: {error}")
+                await self._wall.sleep(backoff.next())
+                continue
+            self._mended()
+            self._opened.set()
+            return
+
+    def _may_pass(self, error: sqlite3.Error) -> bool:
+        code = _code(error)
+        if code in _OF_THE_PATH:
+            try:
+                return disk_free_bytes(self.path) < _NOTHING_FREE_BYTES
+            except OSError:
+                return False
+        return code in _OF_THE_DISK
+
+    async def touch(self) -> None:
+        """Return when the thread has done what it was asked before."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, lambda: None)
 
     async def call(
         self, function: Callable[Concatenate[Store, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """Return `function(store, *args)`. Once begun it runs to its end, also if the caller is cancelled."""
+        """Return `function(store, *args)`, called once the store is open.
+
+        Once begun it runs to its end, also if the caller is cancelled.
+        """
+        await self._opened.wait()
         store = self._store
-        if store is None:
-            raise BridgeStopped("the store is not open")
+        if store is None or self._closed:
+            raise BridgeStopped("the store is closed")
         return await asyncio.get_running_loop().run_in_executor(
             self._executor, lambda: function(store, *args, **kwargs)
         )
@@ -81,23 +130,32 @@ class StoreThread:
             try:
                 value = await self.call(function, *args, **kwargs)
             except sqlite3.OperationalError as error:
-                if not _is_of_the_disk(error):
+                if _code(error) not in _OF_THE_DISK:
                     raise
-                if str(error) != self.trouble:
-                    self._log.error("database cannot be written", reason=str(error))
-                self.trouble = str(error)
+                self._troubled(f"the database cannot be written: {error}")
                 await self._wall.sleep(backoff.next())
                 continue
-            if self.trouble:
-                self._log.info("database can be written again")
-                self.trouble = ""
+            self._mended()
             return value
+
+    def _troubled(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self._log.error("database fails", reason=trouble)
+            self.trouble = trouble
+            self._changed()
+
+    def _mended(self) -> None:
+        if self.trouble:
+            self._log.info("database can be written again")
+            self.trouble = ""
+            self._changed()
 
     async def close(self) -> None:
         """Finish what was begun and close the store."""
         if self._store is not None:
             await self.call(Store.close)
-            self._store = None
+            self._closed = True
+        self._opened.set()  # whoever waits for it is told that it is closed
         self._executor.shutdown(wait=False)
 
     async def rows(self, after_seq: int, limit: int) -> list[OutboxRow]:
@@ -113,6 +171,11 @@ class StoreThread:
         await self.durably(Store.quarantine, row, reason, now_ns)
 
 
-def _is_of_the_disk(error: sqlite3.OperationalError) -> bool:
+def _code(error: sqlite3.Error) -> int:
     # An error that Python raised itself has no code.
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY in _OF_THE_DISK
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
+
+
+def _close_late(opening: asyncio.Future[Store]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

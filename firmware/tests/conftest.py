@@ -70,7 +70,7 @@ def run_on_micropython(tmp_path: Path) -> Callable[[str, str], str]:
             pytest.skip(f"not measured: no {WIDTHS[width]}, run `make setup`")
         paths = [ON_MICROPYTHON, ON_MICROPYTHON / "fakes", compiled()]
         command = [program, "-X", f"heapsize={HEAP}", ON_MICROPYTHON / script, *paths]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -133,7 +133,7 @@ class MicroPythonFile(pytest.File):
                     cwd=directory,
                     capture_output=True,
                     text=True,
-                    timeout=110,
+                    timeout=280,
                     check=False,
                 )
             found: dict[str, str] = {}

@@ -135,6 +135,7 @@ OFFSETS = st.sampled_from([0, TICKS - 1000, TICKS - 1500, TICKS // 2 - 1200])
 
 
 @given(legal(ACTIVE, IDLE), OFFSETS, st.booleans())
+@settings(deadline=None)
 def test_every_train_within_the_limits_is_counted_exactly_over_any_wrap(
     train: list, offset: int, counter: bool
 ) -> None:
@@ -148,6 +149,7 @@ def test_every_train_within_the_limits_is_counted_exactly_over_any_wrap(
 
 
 @given(st.lists(st.tuples(BOUNCES, BOUNCES), min_size=40, max_size=40), OFFSETS)
+@settings(deadline=None)
 def test_a_burst_at_the_stated_maximum_is_counted_exactly(bounces: list, offset: int) -> None:
     """One passage after the other, each as short and as close as the settings allow: 8 a second with the defaults."""
     shortest = BOUNCE_US // 1000 + DEBOUNCE + 1
@@ -158,6 +160,7 @@ def test_a_burst_at_the_stated_maximum_is_counted_exactly(bounces: list, offset:
 
 
 @given(legal(ACTIVE, IDLE))
+@settings(deadline=None)
 def test_a_presence_lasts_from_its_first_edge_to_the_first_of_its_end(train: list) -> None:
     contact = Contact(Pin(edges_of(train)))
     contact.run()
@@ -176,7 +179,7 @@ STALLS = st.lists(
 
 
 @given(legal(ACTIVE, IDLE), STALLS, st.data(), OFFSETS, st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_in_stalls_of_the_interrupts_nothing_is_invented_and_what_is_lost_is_flagged(
     train: list, stalls: list, data: st.DataObject, offset: int, counter: bool
 ) -> None:
@@ -223,6 +226,7 @@ def test_bounces_faster_than_the_interrupts_are_no_loss() -> None:
     ),
     legal(ACTIVE, IDLE),
 )
+@settings(deadline=None)
 def test_a_train_that_breaks_a_limit_is_flagged_and_not_overcounted(
     before: list, bad: tuple[int, int, int], after: list
 ) -> None:
@@ -234,6 +238,7 @@ def test_a_train_that_breaks_a_limit_is_flagged_and_not_overcounted(
 
 
 @given(st.lists(st.integers(3_000, 9_000), min_size=450, max_size=500))
+@settings(deadline=None)
 def test_a_contact_that_does_not_come_to_rest_is_a_fault_and_blind(gaps: list[int]) -> None:
     edges = [1_000_000]
     for gap in gaps:
@@ -246,6 +251,7 @@ def test_a_contact_that_does_not_come_to_rest_is_a_fault_and_blind(gaps: list[in
 
 
 @given(legal(ACTIVE, IDLE), st.integers(0, 5000))
+@settings(deadline=None)
 def test_within_the_dead_time_nothing_counts_and_that_is_flagged(train: list, dead: int) -> None:
     contact = Contact(Pin(edges_of(train)), dead=dead)
     contact.run()
@@ -261,6 +267,7 @@ def test_within_the_dead_time_nothing_counts_and_that_is_flagged(train: list, de
 
 
 @given(st.integers(0, 40), st.integers(0, 3))
+@settings(deadline=None)
 def test_weeks_without_an_edge_lose_nothing(days: int, more: int) -> None:
     """Ticks wrap every 12.4 days; the tick of every reading keeps all differences short."""
     logic = Debounce(DEBOUNCE, GAP, 5000, 0, 0, 0)
@@ -345,6 +352,7 @@ def two_pins(crossings: list) -> tuple[Pin, Pin]:
 
 
 @given(CROSSINGS, OFFSETS)
+@settings(deadline=None)
 def test_whoever_begins_and_ends_first_at_one_sensor_has_a_direction_overlapping_or_not(
     crossings: list, offset: int
 ) -> None:
@@ -355,14 +363,14 @@ def test_whoever_begins_and_ends_first_at_one_sensor_has_a_direction_overlapping
 
 
 @given(CROSSINGS, OFFSETS)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_the_moment_of_a_reading_decides_nothing(crossings: list, offset: int) -> None:
     pins = two_pins(crossings)
     assert TwoContacts(pins, offset, reading_us=130_000).counts == TwoContacts(pins, offset).counts
 
 
 @given(CROSSINGS, STALLS, st.data())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_a_stall_never_turns_a_direction_round_and_never_makes_a_passage(
     crossings: list, stalls: list, data: st.DataObject
 ) -> None:
@@ -389,6 +397,7 @@ def test_a_stall_never_turns_a_direction_round_and_never_makes_a_passage(
     ),
     OFFSETS,
 )
+@settings(deadline=None)
 def test_whatever_comes_as_many_are_counted_as_the_busier_sensor_saw_and_no_more_than_both(
     passages: list, offset: int
 ) -> None:

@@ -56,6 +56,7 @@ GARBAGE = st.binary(max_size=2 * LONGEST).map(
 
 
 @given(st.lists(st.tuples(LINES, ENDS, st.none() | GARBAGE), max_size=20))
+@settings(deadline=None)
 def test_every_whole_line_is_read_and_no_garbage_is(rows: list) -> None:
     heard, expected = Heard(), []
     bad = heard.doppler.bad
@@ -71,6 +72,7 @@ def test_every_whole_line_is_read_and_no_garbage_is(rows: list) -> None:
 
 
 @given(st.lists(LINES, min_size=1, max_size=10), st.data())
+@settings(deadline=None)
 def test_lost_bytes_cost_the_lines_that_they_were_of_and_no_other(lines: list, data: st.DataObject) -> None:
     """Told of the loss, the parser takes nothing for a line that is none."""
     whole = [form(tenths, away) + b"\r\n" for form, tenths, away in lines]
@@ -160,7 +162,7 @@ PASSAGES = st.lists(
 
 
 @given(PASSAGES, st.sampled_from([0, TICKS - 3000]), st.sampled_from([plain, in_json]))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_detections_close_together_are_one_passage_with_the_second_highest_speed(
     passages: list, offset: int, form: object
 ) -> None:
@@ -179,7 +181,7 @@ def test_detections_close_together_are_one_passage_with_the_second_highest_speed
 
 
 @given(st.integers(1, 10_000), st.booleans())
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_a_stream_of_100_lines_a_second_is_one_passage_as_long_as_it_lasts(ms: int, away: bool) -> None:
     heard = Heard()
     for at in range(0, ms, 10):

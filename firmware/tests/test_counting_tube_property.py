@@ -5,6 +5,7 @@ interrupts can take that from it, and never gives it what it has not. Distances 
 from __future__ import annotations
 
 import itertools
+import random
 from dataclasses import dataclass, field
 
 import pytest
@@ -129,7 +130,7 @@ def output_of(vehicle: Vehicle) -> int:
 
 
 @given(TRAFFIC, DISTANCES, OFFSETS, st.data())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_every_vehicle_that_keeps_its_distance_has_its_class_direction_and_speed(
     traffic: list[Vehicle], distance: int, offset: int, data: st.DataObject
 ) -> None:
@@ -148,7 +149,7 @@ def test_every_vehicle_that_keeps_its_distance_has_its_class_direction_and_speed
 
 
 @given(TRAFFIC, DISTANCES)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_the_moment_of_a_reading_decides_nothing(traffic: list[Vehicle], distance: int) -> None:
     hits = road(traffic, distance)
     assert Counted(hits, distance, reading_us=17_000).told == Counted(hits, distance).told
@@ -187,7 +188,7 @@ CLEAR = vehicles(
 
 
 @given(st.lists(CLEAR, min_size=1, max_size=8), STALLS, st.sampled_from([800, 1000]), st.data())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_a_stall_invents_no_vehicle_and_what_it_spoils_is_unknown_and_without_speed(
     traffic: list[Vehicle], stalls: list, distance: int, data: st.DataObject
 ) -> None:
@@ -212,8 +213,14 @@ def test_a_stall_invents_no_vehicle_and_what_it_spoils_is_unknown_and_without_sp
             assert any(abs(speed - true) * 8 <= true + 16 for true in speeds[output])
 
 
-# Both on the tubes at the same time: so that at least one hit of each lies between two of the other.
-MEETING = vehicles(st.one_of(CARS, BICYCLES, HEAVY))
+# Both on the tubes at the same time: so that at least one hit of each lies between two of the other. One of them has its
+# axles within LEAST_US: of two that have not, the first axles alone can look like a car.
+SHORT = vehicles(
+    st.one_of(
+        st.tuples(st.integers(2200, 3300).map(lambda mm: (0, mm)), st.integers(250, 1300), st.just(MOTOR)),
+        BICYCLES,
+    )
+)
 
 
 def met(one: Vehicle, other: Vehicle, distance: int, part: int) -> Counted:
@@ -231,16 +238,72 @@ def met(one: Vehicle, other: Vehicle, distance: int, part: int) -> Counted:
     return Counted(seen, distance)
 
 
-@given(MEETING, MEETING, st.sampled_from([500, 800, 1000]), st.integers(0, 99))
-@settings(max_examples=300)
-def test_two_vehicles_that_meet_on_the_tubes_are_unknown_and_never_three(
-    one: Vehicle, other: Vehicle, distance: int, part: int
+@given(
+    SHORT,
+    st.one_of(SHORT, vehicles(HEAVY)),
+    st.sampled_from([500, 800, 1000]),
+    st.integers(0, 99),
+    st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_two_vehicles_that_meet_on_the_tubes_are_never_three(
+    one: Vehicle, other: Vehicle, distance: int, part: int, swap: bool
 ) -> None:
+    one, other = (other, one) if swap else (one, other)
     counted = met(one, other, distance, part)
-    # That both hits of an axle fall into the bounces of others is a coincidence that nothing can see.
-    assume(len(counted.hits) == 2 * (len(one.axles) + len(other.axles)))
-    assert counted.outputs in ([UNKNOWN], [UNKNOWN] * 2)
-    assert counted.axles.notes == AMBIGUOUS
+    assert 1 <= len(counted.told) <= 2
+
+
+def some_vehicle(rng: random.Random, back: bool = False) -> Vehicle:
+    """What drives through a town, by rough shares."""
+    kind = rng.random()
+    if kind < 0.1:
+        return Vehicle((0, rng.randint(950, 1150)), rng.randint(100, 280), back, BICYCLE)
+    if kind < 0.2:
+        return Vehicle(rng.choice(LORRIES), rng.randint(200, 600), back, MOTOR)
+    return Vehicle((0, rng.randint(2300, 3100)), max(200, min(800, int(rng.gauss(480, 70)))), back, MOTOR)
+
+
+def test_of_two_that_meet_at_any_moment_one_in_a_thousand_is_misread_and_none_is_three() -> None:
+    """The figure of docs/sensors/tube.md."""
+    rng = random.Random(2)
+    misread = 0
+    for _ in range(3000):
+        counted = met(some_vehicle(rng), some_vehicle(rng), 1000, rng.randint(0, 99))
+        assert 1 <= len(counted.told) <= 2
+        misread += counted.outputs != [UNKNOWN] * len(counted.told)
+    assert misread <= 3
+
+
+@pytest.mark.parametrize(
+    ("per_hour", "both_ways", "least", "unknown"),
+    [(600, False, 0.999, 0.002), (100, True, 0.985, 0.06), (300, True, 0.96, 0.14), (600, True, 0.89, 0.25)],
+)
+def test_in_the_traffic_of_a_street_so_many_are_counted(
+    per_hour: int, both_ways: bool, least: float, unknown: float
+) -> None:
+    """The figures of docs/sensors/tube.md: vehicles per hour and direction, at least a second behind each other."""
+    rng = random.Random(1)
+    truth, hits = [0] * 5, []
+    for back in (False, True) if both_ways else (False,):
+        now = 1_000_000
+        while now < 4 * 3_600_000_000:
+            vehicle = some_vehicle(rng, back)
+            own = vehicle.hits(1000, now)
+            truth[output_of(vehicle)] += 1
+            hits += [(at + rng.randint(0, JITTER_US), tube) for at, tube in own]
+            now = max(own)[0] + 1_000_000 + int(rng.expovariate(1 / (3_600_000_000 / per_hour - 1_600_000)))
+    seen, last = [], [0, 0]
+    for at, tube in sorted(hits):
+        if at - last[tube] >= 25_000:
+            seen.append((at, tube))
+            last[tube] = at
+    counted = Counted(seen, 1000, reading_us=60_000_000).outputs
+    vehicles_there = sum(truth)
+    assert least * vehicles_there <= len(counted) <= vehicles_there
+    assert counted.count(UNKNOWN) <= unknown * vehicles_there
+    for output in range(4):
+        assert counted.count(output) <= truth[output] + vehicles_there // 1000
 
 
 @pytest.mark.parametrize("part", range(5, 100, 10))
@@ -261,6 +324,7 @@ def column(all_axles: list[list[int]], speed: int, distance: int = 1000) -> Coun
     st.lists(st.tuples(st.integers(950, 1150), st.integers(1350, 1900)), min_size=2, max_size=12),
     st.integers(100, 300),
 )
+@settings(deadline=None)
 def test_bicycles_wheel_to_wheel_are_as_many_as_there_are(riders: list[tuple[int, int]], speed: int) -> None:
     """The gap between two of them is longer than a wheelbase of either, and still within that of a trailer."""
     places, at = [], 0
@@ -276,6 +340,7 @@ def test_bicycles_wheel_to_wheel_are_as_many_as_there_are(riders: list[tuple[int
     st.lists(st.tuples(st.integers(2200, 3200), st.integers(3800, 9000)), min_size=2, max_size=8),
     st.integers(100, 500),
 )
+@settings(deadline=None)
 def test_cars_in_a_queue_are_as_many_as_there_are(cars: list[tuple[int, int]], speed: int) -> None:
     places, at = [], 0
     for wheelbase, gap in cars:
@@ -340,6 +405,7 @@ def test_a_group_without_end_is_cut_and_does_not_grow() -> None:
 
 
 @given(st.lists(st.integers(0, WIDTH * CLASSES - 1), min_size=1, max_size=300))
+@settings(deadline=None)
 def test_the_mean_is_exact_and_v85_is_right_to_one_class(values: list[int]) -> None:
     speeds = Speeds()
     for value in values:

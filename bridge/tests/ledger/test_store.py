@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.tests.ledger.frames import Device, at
+from bridge.tests.ledger.frames import INTERVAL_S, SLOT, Device, at
 from zaehlwerk_bridge.cursors import KEPT_IDS, position
 from zaehlwerk_bridge.database import SCHEMA_VERSION, SchemaError, open_database
 from zaehlwerk_bridge.store import Store
 from zaehlwerk_protocol.command import REBOOT, Command
 from zaehlwerk_protocol.counts import Counts
+from zaehlwerk_protocol.status import Status
 
 
 def _topics(store: Store) -> list[str]:
@@ -110,7 +111,7 @@ def test_tags_that_describe_no_station_reject_the_event_and_not_the_next_one() -
     device.tags = {**device.tags, "classes": "bicycle"}
     done = store.commit([wrong, device.status(1, 10)], at(1))
     assert done.rejected == ["tag classes: 2 values for 1 channels"]
-    assert _topics(store) == ["rejected", "meta", "status", "span"]
+    assert _topics(store) == ["rejected", "meta", "status", "checkpoint", "span"]
 
 
 def test_an_event_that_its_source_could_not_read_is_rejected() -> None:
@@ -212,3 +213,15 @@ def test_a_transaction_that_fails_leaves_everything_as_it_was(monkeypatch: pytes
             store.commit([event], at(1))
     assert (store.dump(), store.outbox()) == held
     assert store.commit([event], at(1)).repeated == 0
+
+
+def test_a_status_that_is_rejected_loses_nothing_of_what_it_named() -> None:
+    """Its anchor has too many channels; the counts that waited for the epoch to be named are told all the same."""
+    device, store = Device(), Store(":memory:")
+    store.commit([device.count(0, 10), device.count(1, 12), device.count(2, 15, 2)], at(2))
+    anchor = ((SLOT + 2) % 65_536, (15, 7))
+    done = store.commit([device.event(Status(1, 0, 1, INTERVAL_S, anchor), at(2, 50))], at(2, 50))
+    assert done.rejected == ["an anchor of another number of channels than its epoch has"]
+    told = [json.loads(row.payload) for row in store.outbox() if row.topic.endswith("/count")]
+    ids = [record["id"] for message in told for record in message["records"]]
+    assert sorted(ids) == ["neutor.00000001.1980001", "neutor.00000001.1980002"]

@@ -13,6 +13,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from bridge.tests.service.chirpstack import KEY, TENANT
+from bridge.tests.service.endpoint import get
 from bridge.tests.service.mosquitto import free_port
 from bridge.tests.service.node import Node
 from bridge.tests.service.rig import Rig
@@ -21,7 +22,7 @@ from bridge.tests.service.subscriber import Subscriber
 EUI = "70b3d57ed0000001"
 
 
-def configured(rig: Rig, extra: str = "", port: int | None = None) -> Path:
+def configured(rig: Rig, extra: str = "", port: int | None = None, http_port: int = 0) -> Path:
     path = rig.directory / "bridge.toml"
     path.write_text(
         f"""
@@ -38,6 +39,8 @@ host = "127.0.0.1"
 port = {port or rig.broker.port}
 insecure = true
 connect_timeout_s = 2
+[http]
+port = {http_port}
 """,
         encoding="utf-8",
     )
@@ -181,3 +184,27 @@ async def test_check_config_with_a_closed_port_is_status_2_and_one_line(rig: Rig
     found = json.loads(json_out)
     assert (json_status, found["ok"]) == (2, False)
     assert [f["side"] for f in found["findings"] if f["verdict"] == "wrong"] == ["broker"]
+
+
+async def test_a_running_bridge_answers_over_http_until_it_is_terminated(rig: Rig) -> None:
+    await rig.server.put(EUI, Node(EUI, "one").status())
+    port = free_port()
+    process = await start("run", "--config", configured(rig, http_port=port))
+    watcher = Subscriber(rig.broker.port)
+    await watcher.until(lambda: watcher.of("b1/status") == [{"state": "online"}])
+    await rig.server.until_open(EUI)
+    answers = await asyncio.gather(*(get(port, path) for path in ("/healthz", "/metrics")))
+    assert [status for status, _ in answers] == [200, 200]
+    assert b"zaehlwerk_bridge_build_info" in answers[1][1]
+    process.terminate()
+    status, _, err = await ended(process)
+    watcher.close()
+    assert (status, KEY in err) == (0, False)
+
+
+async def test_a_port_for_http_that_is_taken_is_status_2_and_one_line(rig: Rig) -> None:
+    path = configured(rig, http_port=rig.broker.port)
+    status, _, err = await runs("run", "--config", path)
+    assert status == 2
+    assert err.startswith(f"zaehlwerk-bridge: http.port: cannot listen at 127.0.0.1 port {rig.broker.port}: ")
+    assert err.count("\n") == 1

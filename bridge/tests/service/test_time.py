@@ -275,7 +275,7 @@ async def test_a_full_disk_is_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPat
         full.clear()
         await bridge.committed(EUI, rig.server.devices[EUI].items[-1].id)
         assert bridge.disk_trouble == ""
-    assert rig.logged.getvalue().count("database cannot be written") == 1
+    assert rig.logged.getvalue().count("database fails") == 1
 
 
 async def test_a_fault_of_the_program_in_the_store_ends_the_bridge_instead_of_trying_for_ever(

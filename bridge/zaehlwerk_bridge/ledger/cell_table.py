@@ -13,13 +13,23 @@ FAR = 1 << 62
 class Line:
     """The cells of one chain in one numbering, in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection, chain: int, unsynced: bool) -> None:
+    def __init__(
+        self, database: sqlite3.Connection, chain: int, epoch: int, unsynced: bool, forgotten: int | None
+    ) -> None:
         self._database = database
         self.chain = chain
+        self.epoch = epoch
         self.unsynced = unsynced
+        self.forgotten = forgotten
+        """The interval up to which nothing is kept but its full total; None: everything is kept."""
 
     def merge(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Put `cells` to what is known of their intervals; returns the outcome where that was anything new."""
+        """Put `cells` to what is known of their intervals; returns the outcome where that was anything new.
+
+        What is said of forgotten intervals changes nothing.
+        """
+        if self.forgotten is not None:
+            cells = [cell for cell in cells if cell.number > self.forgotten]
         if not cells:
             return []
         numbers = [cell.number for cell in cells]
@@ -84,6 +94,12 @@ class Line:
             " ORDER BY number LIMIT 1",
             number,
         )
+
+    def beginning(self) -> Cell | None:
+        """The total that the line begins with because what was before it is forgotten; None: with its first cell."""
+        if self.forgotten is None:
+            return None
+        return self._one("SELECT * FROM cell WHERE chain = ? AND unsynced = ? AND number = ?", self.forgotten)
 
     def between(self, before: Cell | None, last: Cell | None) -> list[Cell]:
         """All cells in (before, last], in order; None: from the beginning, or to the end."""

@@ -52,9 +52,17 @@ class Chains:
             self._database.execute("UPDATE chain SET channels = ? WHERE id = ?", (channels, chain))
         return row[0] is None or int(row[0]) == channels
 
+    def channels(self, chain: int) -> int:
+        """How many channels the chain has; one if that is not known yet."""
+        row = self._database.execute("SELECT channels FROM chain WHERE id = ?", (chain,)).fetchone()
+        return int(row[0] or 1)
+
     def line(self, chain: Epoch, *, unsynced: bool) -> Line:
         """The chain's cells in one numbering."""
-        return Line(self._database, chain.chain, unsynced)
+        row = self._database.execute(
+            "SELECT number FROM forgotten WHERE chain = ? AND unsynced = ?", (chain.chain, unsynced)
+        ).fetchone()
+        return Line(self._database, chain.chain, chain.epoch, unsynced, None if row is None else int(row[0]))
 
     def timeline(self, chain: Epoch, *, unsynced: bool) -> Timeline:
         """Where the chain's intervals lie, in one numbering."""

@@ -8,14 +8,15 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from zaehlwerk_bridge.ledger.cell import Cell, Row
-from zaehlwerk_bridge.ledger.cell_table import Line
+from zaehlwerk_bridge.ledger.cell_table import FAR, Line
 from zaehlwerk_bridge.ledger.chains import Chains
+from zaehlwerk_bridge.ledger.doubt import Range, without_doubt
 from zaehlwerk_bridge.ledger.epochs import Epoch
 from zaehlwerk_bridge.ledger.gap_table import REACH, GapTable
 from zaehlwerk_bridge.ledger.joint import outcomes
-from zaehlwerk_bridge.ledger.record import body, record_id
+from zaehlwerk_bridge.ledger.record import Body, body, read_id, record_id, withdrawn
 from zaehlwerk_bridge.ledger.record_table import Made, RecordTable
-from zaehlwerk_bridge.ledger.segment import Draft, Segment, is_ambiguous, segments
+from zaehlwerk_bridge.ledger.segment import Draft, Kind, Segment, is_ambiguous, segments
 from zaehlwerk_bridge.ledger.telling import Telling
 from zaehlwerk_bridge.ledger.timeline import Timeline
 from zaehlwerk_bridge.ledger.whole import carry
@@ -36,8 +37,8 @@ class Fold:
         self.gaps = GapTable(database)
         self._chains = chains
         self._stations = stations
-        self._records = RecordTable(database)
-        self._telling = Telling(self._records, messages)
+        self.records = RecordTable(database)
+        self._telling = Telling(self.records, messages)
 
     def add(self, chain: Epoch, cells: Sequence[Cell], now_ns: int, *, unsynced: bool) -> list[Message]:
         """Fold `cells` into the chain's line; returns what the platform has to be told."""
@@ -55,7 +56,7 @@ class Fold:
         messages = []
         for unsynced in (True, False):
             line = self._chains.line(chain, unsynced=unsynced)
-            messages += self._tell(chain, line, None, None, now_ns)
+            messages += self._tell(chain, line, line.beginning(), None, now_ns)
         return messages
 
     def settle(self, chain: Epoch, number: int, now_ns: int, *, unsynced: bool) -> list[Message]:
@@ -64,6 +65,17 @@ class Fold:
 
     def _refold(self, chain: Epoch, line: Line, first: int, last: int, now_ns: int) -> list[Message]:
         """Resolve anew all that may follow from the intervals `first` to `last`."""
+        before, after = self._bounds(line, first, last)
+        while self.records.has_foreign:
+            # Another store's span may have begun or ended where this one knows a total.
+            reach = self.records.foreign_reach(line, before, after)
+            if reach is None or (first <= reach[0] and reach[1] <= last):
+                break
+            first, last = min(first, reach[0]), max(last, reach[1])
+            before, after = self._bounds(line, first, last)
+        return self._tell(chain, line, before, after, now_ns)
+
+    def _bounds(self, line: Line, first: int, last: int) -> tuple[Cell | None, Cell | None]:
         before = line.point_before(first)
         # A total bears on the segment behind it too.
         after = line.point_after(last)
@@ -72,33 +84,47 @@ class Fold:
             before = line.anchored_before(before.number)
         if after is not None and after.whole is None:
             after = line.anchored_from(after.number) or after
-        return self._tell(chain, line, before, after, now_ns)
+        return before, after
 
     def _tell(
         self, chain: Epoch, line: Line, before: Cell | None, after: Cell | None, now_ns: int
     ) -> list[Message]:
         parts = segments(before, line.between(before, after))
-        live = self._records.live(line, before, after)
-        # Of a span that stands, what remains is told at once: sums stay whole.
-        split = any(standing.resolution == "span" for standing in live.values())
+        live = self.records.live(line, before, after)
+        # Of a span that stands, or may stand, what remains is told at once: sums stay whole.
+        split = any(standing.resolution == "span" or standing.doubtful for standing in live.values())
         timeline = self._chains.timeline(chain, unsynced=line.unsynced)
         totals: dict[int, Row] = {}
         for part in parts:
             totals.update(_totals(part))
         heard = {cell.number: cell.heard_ns for part in parts for cell in part.cells}
         made: list[Made] = []
+        quiet: list[Range] = []  # accounted for, because nothing was counted
         closed = {part.after.number for part in parts if part.after is not None}
         for outcome in outcomes(parts, _ambiguity(chain)):
             waits = not split and now_ns < max((_due_ns(gap, chain) for gap in outcome.gaps), default=0)
             for gap in outcome.gaps:
                 closed -= self._note_gap(chain, line, gap, waits=waits and not outcome.held)
+            if outcome.begins is not None and all(draft.first is not None for draft in outcome.drafts):
+                firsts = [draft.first for draft in outcome.drafts if draft.first is not None]
+                quiet.append((-FAR, min(firsts, default=outcome.begins + 1) - 1))
             for draft in outcome.drafts:
                 if not (waits and draft is outcome.late):
                     heard_ns = heard.get(draft.last) or min(heard.values())
                     made.append(self._made(chain, line, timeline, draft, totals.get(draft.last), heard_ns))
         for number in closed:
             self.gaps.drop(line, number)
-        return self._telling.tell(line, made, live)
+        told, compared = without_doubt(made, live, quiet)
+        return self._telling.tell(line, told, compared, lambda record: self._nothing(chain, record, timeline))
+
+    def _nothing(self, chain: Epoch, record: str, timeline: Timeline) -> Body:
+        """How a record that another store told says that it stands for nothing any more."""
+        name = read_id(record)
+        station = self._stations.present(name.station)
+        assert station is not None
+        kind = Kind.INTERVAL if name.single else Kind.SPAN if name.first is not None else Kind.BASELINE
+        draft = Draft(kind, name.first, name.last, (0,) * self._chains.channels(chain.chain))
+        return withdrawn(body(draft, record, station, timeline, unsynced=name.unsynced, total=None))
 
     def _note_gap(self, chain: Epoch, line: Line, gap: Segment, *, waits: bool) -> set[int]:
         """Keep the gap in mind; returns the interval that ends it, nothing if there is none."""

@@ -26,13 +26,16 @@ class Outcome:
     """The records of some segments that belong together.
 
     late: the one of `drafts` that may wait, because history can still resolve it. gaps: the segments in which
-    intervals have no count of their own yet; held: and nothing can be said of their sum either.
+    intervals have no count of their own yet; held: and nothing can be said of their sum either. begins: up to the
+    end of that interval they account for all that was counted from the beginning on, though nothing may have been before
+    the first of them.
     """
 
     drafts: tuple[Draft, ...]
     late: Draft | None = None
     gaps: tuple[Segment, ...] = ()
     held: bool = False
+    begins: int | None = None
 
 
 def outcomes(parts: Sequence[Segment], is_ambiguous: Callable[[Cell, Cell], bool]) -> list[Outcome]:
@@ -94,7 +97,7 @@ def _joint(
     if before is None:
         drafts = baseline(after, whole, published)
         late = next((draft for draft in drafts if draft.kind is Kind.BASELINE), None)
-        return Outcome(tuple(drafts), late if gaps else None, gaps)
+        return Outcome(tuple(drafts), late if gaps else None, gaps, begins=after.number)
     assert before.whole is not None
     counted = tuple(b - a for a, b in zip(before.whole, whole, strict=True))
     rest = remainder(counted, published)

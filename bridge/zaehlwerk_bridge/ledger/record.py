@@ -1,5 +1,7 @@
 """Interval records: what the platform gets, made from a draft and its station. Pure; the revision comes later."""
 
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +26,32 @@ def record_id(slug: str, epoch: int, draft: Draft, *, unsynced: bool) -> str:
     else:
         name = f"{space}{draft.first}-{space}{draft.last}"
     return f"{slug}.{epoch:08x}.{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordName:
+    """What the id of a record says. first None: from the beginning; first == last and `single`: an interval."""
+
+    station: str
+    epoch: int
+    unsynced: bool
+    first: int | None
+    last: int
+    single: bool
+
+
+_NAME = re.compile(r"([a-z0-9-]+)\.([0-9a-f]{8})\.(?:(u?)(\d+))?(-)?(?:(u?)(\d+))?")
+
+
+def read_id(record: str) -> RecordName:
+    """The parts of a record's id. Raises ValueError for what is none."""
+    found = _NAME.fullmatch(record)
+    if found is None or (found[4] is None and found[7] is None):
+        raise ValueError(f"{record!r} is no id of a record")
+    station, epoch, unsynced, first, hyphen, also, last = found.groups()
+    number = int(first) if last is None else int(last)
+    begins = None if first is None else int(first)
+    return RecordName(station, int(epoch, 16), "u" in (unsynced, also), begins, number, hyphen is None)
 
 
 def body(

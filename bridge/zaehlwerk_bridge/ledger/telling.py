@@ -1,11 +1,11 @@
 """Telling: the difference between what stands and what should stand becomes records with revisions, and messages."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from zaehlwerk_bridge.ledger.cell_table import Line
 from zaehlwerk_bridge.ledger.record import Body, withdrawn
-from zaehlwerk_bridge.ledger.record_table import Made, RecordTable, Standing, body_text, published
+from zaehlwerk_bridge.ledger.record_table import Made, RecordTable, Standing, body_text
 from zaehlwerk_bridge.messages import Message, Messages
 
 RECORDS_A_MESSAGE = 50
@@ -19,8 +19,17 @@ class Telling:
         self._records = records
         self._messages = messages
 
-    def tell(self, line: Line, made: Sequence[Made], live: Mapping[str, Standing]) -> list[Message]:
-        """Messages that lead from the records `live` to the records `made`, a healing in one message."""
+    def tell(
+        self,
+        line: Line,
+        made: Sequence[Made],
+        live: Mapping[str, Standing],
+        nothing: Callable[[str], Body],
+    ) -> list[Message]:
+        """Messages that lead from the records `live` to the records `made`, a healing in one message.
+
+        `nothing` makes of a doubtful record's id one that stands for nothing.
+        """
         stands = {one.body["id"] for one in made}
         changed = [one for one in made if _differs(one, live.get(one.body["id"]))]
         gone = {record: standing for record, standing in live.items() if record not in stands}
@@ -33,11 +42,27 @@ class Telling:
                 self._records.bury(record)
             if not told:
                 # Nothing of this station takes their place, and a message needs a record with a revision.
-                carrier = json.loads(gone[buried.pop(0)].text)
-                told = [published(withdrawn(carrier), self._records.next_revision(slug))]
+                told = [self._carrier(slug, buried, gone, nothing)]
             messages += self._healed(slug, told, buried)
             messages += self._last(slug, records)
         return messages
+
+    def _carrier(
+        self, slug: str, buried: list[str], gone: Mapping[str, Standing], nothing: Callable[[str], Body]
+    ) -> Body:
+        """One of the `buried` records that says that it stands for nothing any more; it is not superseded then.
+
+        If they may not stand at all, rather another record of the station, as it is.
+        """
+        known = next((record for record in buried if not gone[record].doubtful), None)
+        if known is None:
+            again = self._records.again(slug)
+            if again is not None:
+                return again
+        carrier = known or buried[0]
+        buried.remove(carrier)
+        empty = withdrawn(json.loads(gone[carrier].text)) if known else nothing(carrier)
+        return self._records.withdraw(carrier, slug, empty)
 
     def _healed(self, slug: str, told: Sequence[Body], buried: Sequence[str]) -> list[Message]:
         healing = bool(buried) or any(record["resolution"] == "span" for record in told)

@@ -14,7 +14,7 @@ from zaehlwerk_bridge.backoff import Backoff
 from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.errors import SettingsError
 from zaehlwerk_bridge.sources.connection import Connection, describe
-from zaehlwerk_bridge.sources.interface import Sink
+from zaehlwerk_bridge.sources.interface import Sink, SourceCounts
 from zaehlwerk_bridge.sources.item import ItemProblem, to_event
 from zaehlwerk_bridge.sources.item_id import parse
 from zaehlwerk_bridge.sources.pace import Pace
@@ -39,6 +39,7 @@ class StreamContext:
     """What all streams of a source share."""
 
     source: str
+    counts: SourceCounts
     connection: Connection
     clock: Clock
     pace: Pace
@@ -74,6 +75,7 @@ class DeviceStream:
         """End the present call and open the stream again at once."""
         if self._call is not None and self.state is StreamState.OPEN:
             self._reopening = True
+            self._context.counts.reopened += 1
             self._call.cancel()
 
     async def run(self) -> None:
@@ -86,6 +88,7 @@ class DeviceStream:
                 if self._reopening:
                     self._reopening = False
                     continue
+                self._context.counts.failed += 1
                 self._state(StreamState.WAITING)
                 await self._context.clock.sleep(self._backoff.next())
         finally:
@@ -132,10 +135,12 @@ class DeviceStream:
         async with asyncio.timeout(self._context.connection.settings.request_timeout_s):
             await self._call.wait_for_connection()
         self.replay.connected()
+        self._context.counts.opened += 1
         self._state(StreamState.OPEN)
         self._context.clock.away()
         async for item in self._call:
             self.items += 1
+            self._context.counts.items += 1
             await self._take(item)
             if self._reopening:
                 break

@@ -14,7 +14,7 @@ from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.sources.connection import Connection
 from zaehlwerk_bridge.sources.device_stream import DeviceStream, StreamContext, StreamState
 from zaehlwerk_bridge.sources.discovery import Device, DiscoveryError, list_devices
-from zaehlwerk_bridge.sources.interface import Sink
+from zaehlwerk_bridge.sources.interface import Sink, SourceCounts
 from zaehlwerk_bridge.sources.pace import Pace
 
 BURST = 50
@@ -44,7 +44,10 @@ class GrpcSource:
         self._rng = rng
         self._log = log
         self._pace = Pace(wall, self._settings.opens_per_s, BURST)
-        self._context = StreamContext(self.name, connection, clock, self._pace, log, self._unauthenticated)
+        self.counts = SourceCounts()
+        self._context = StreamContext(
+            self.name, self.counts, connection, clock, self._pace, log, self._unauthenticated
+        )
         self._streams: dict[str, DeviceStream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._absent: dict[str, int] = {}
@@ -64,6 +67,13 @@ class GrpcSource:
     def streams(self) -> dict[str, DeviceStream]:
         """The streams by DevEUI."""
         return self._streams
+
+    def states(self) -> dict[str, int]:
+        """Return how many streams are in which state."""
+        states = {state.name.lower(): 0 for state in StreamState}
+        for stream in list(self._streams.values()):
+            states[stream.state.name.lower()] += 1
+        return states
 
     @property
     def ready(self) -> bool:
@@ -131,6 +141,7 @@ class GrpcSource:
             self._log.info("devices can be listed again")
         self._trouble = ""
         self._list_backoff.reset()
+        self.counts.lists += 1
         await self._reconcile(devices)
         self._suspect(devices)
         self._listed = True

@@ -1,6 +1,7 @@
 """What the bridge asks of a source, and what a source is given."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from zaehlwerk_bridge.event import Event
@@ -22,10 +23,31 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class SourceCounts:
+    """What a source did since the start."""
+
+    items: int = 0
+    """Items that came, replayed ones included."""
+    opened: int = 0
+    """Streams that were opened, again included."""
+    reopened: int = 0
+    """Streams that were closed and opened again because they seemed dead or their ids began again."""
+    failed: int = 0
+    """Streams that ended or were refused."""
+    lists: int = 0
+    """Lists of the devices that were read."""
+
+
 class Source(Protocol):
     """Yields every event of its streams at least once, each stream in its order."""
 
     name: str
+    counts: SourceCounts
+
+    def states(self) -> Mapping[str, int]:
+        """Return how many streams are in which state."""
+        ...
 
     @property
     def ready(self) -> bool:

@@ -111,8 +111,10 @@ def test_a_list_of_frequencies_defines_channels_and_leaves_unused_and_unlawful_o
 
 
 def test_a_list_of_channel_masks_or_of_an_unknown_type_changes_nothing():
+    frequencies = (8671000).to_bytes(3, "little") * 5
+    assert Rig().join(accept=accept_for(1, cf_list=frequencies + b"\0")).channels.mask == 0xFF
     for kind in (1, 2, 255):
-        session = Rig().join(accept=accept_for(1, cf_list=b"\xff" * 15 + bytes([kind])))
+        session = Rig().join(accept=accept_for(1, cf_list=frequencies + bytes([kind])))
         assert session.channels.mask == 0b111
 
 

@@ -99,12 +99,12 @@ def test_a_network_that_never_ends_to_have_more_leaves_the_counts_their_time():
         on_air(phy, frequency, sf)
 
     site.network.down, site.network.on_air = down, answered
-    site.run(2 * HOUR)
+    site.run(HOUR)
     sent = [at for at, _ in site.frames(ports.COUNTS)]
-    assert len(sent) >= 7
+    assert len(sent) >= 3
     assert all([(site.unix + at) % 900 in (60, 61) for at in sent])
     empty = [at for at, phy in airs(site) if len(phy) == frames.OVERHEAD]
-    assert 100 < len(empty) < 2 * HOUR // 6
+    assert 50 < len(empty) < HOUR // 6
 
 
 def test_answers_that_do_not_fit_beside_a_count_go_before_it_and_the_count_follows_at_once():
@@ -162,13 +162,13 @@ def test_a_session_that_no_network_knows_is_given_up_for_the_one_before_without_
 
 def test_a_node_that_restarts_all_the_time_keeps_to_the_back_off_of_joins():
     """A supply that breaks down every half minute, without a network."""
-    for every in (30, 200):
+    for every in (40, 400):
         site = Site(unix=MIDNIGHT - 600)
         site.network.lose_joins = lambda _: True
-        for at in range(every, 4 * HOUR, every):
+        for at in range(every, 3 * HOUR, every):
             site.run(at)
         assert site.network.joins, every
-        for hour in range(4):
+        for hour in range(3):
             assert join_airtime(site, hour * HOUR, (hour + 1) * HOUR) < 36, (every, hour)
         nonces = [phy[17] | phy[18] << 8 for phy in site.network.joins]
         assert nonces == list(range(len(nonces)))

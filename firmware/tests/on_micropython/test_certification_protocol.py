@@ -171,6 +171,9 @@ def test_a_new_command_overtakes_an_answer_that_was_not_sent():
     rig.send(down=rig.downlink(port=224, payload=b"\x7f"))
     command(rig, "00")
     assert answer(rig) == (224, "000601")
+    rig.send(down=rig.downlink(port=224, payload=b"\x7f"))
+    command(rig, "0a")
+    assert rig.plain(rig.sent.payload) == b""
 
 
 def test_the_test_port_is_closed_for_good():

@@ -1,0 +1,80 @@
+"""What a station's retained checkpoint at the broker says: everything that may have been published of its records.
+
+A checkpoint goes out before the first message that it covers, and says more than was published yet: revisions and
+intervals ahead, so that a new one is needed rarely. A store that is a copy, or new, reads it, and knows what it must
+neither repeat nor add to. Pure.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zaehlwerk_bridge.ledger.record import read_id
+
+KIND = "checkpoint"
+REVISIONS_AHEAD = 1000
+INTERVALS_AHEAD = 24
+
+
+class CheckpointError(ValueError):
+    """A payload that is no checkpoint; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Intervals of one numbering of one epoch, `first` to `last`."""
+
+    epoch: int
+    unsynced: bool
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """No record of `station` was published that is not covered here; not all of these were."""
+
+    station: str
+    revision: int
+    """No higher one was published."""
+    ranges: Sequence[Range]
+    """Intervals that may have a record each."""
+    spans: Sequence[str]
+    """Ids of all other records that may stand."""
+    company: Sequence[str] = ()
+    """Other stations that have records of the same epochs: a node was moved from one to the other."""
+
+    def content(self) -> dict[str, Any]:
+        """The message's content."""
+        return {
+            "station": self.station,
+            "revision": self.revision,
+            "intervals": [
+                {"epoch": f"{one.epoch:08x}", "unsynced": one.unsynced, "first": one.first, "last": one.last}
+                for one in self.ranges
+            ],
+            "spans": list(self.spans),
+            "with": list(self.company),
+        }
+
+
+def read_checkpoint(payload: bytes, station: str) -> Checkpoint:
+    """Return what the retained message of `station` says. Raises CheckpointError."""
+    try:
+        content: Mapping[str, Any] = json.loads(payload)
+        if content["station"] != station:
+            raise CheckpointError(f"it is of station {content['station']!r}")
+        ranges = [
+            Range(int(one["epoch"], 16), bool(one["unsynced"]), int(one["first"]), int(one["last"]))
+            for one in content["intervals"]
+        ]
+        spans = [str(span) for span in content["spans"]]
+        for span in spans:
+            read_id(span)
+        company = [str(other) for other in content["with"]]
+        return Checkpoint(station, int(content["revision"]), ranges, spans, company)
+    except CheckpointError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{type(error).__name__}: {error}") from None

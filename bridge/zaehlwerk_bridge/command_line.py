@@ -1,0 +1,59 @@
+"""What the commands share: the option --config, exit statuses, and how a mistake is told."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zaehlwerk_bridge.errors import BridgeError, SettingsError
+from zaehlwerk_bridge.settings import Settings, load
+from zaehlwerk_bridge.store import Store
+
+EXIT_BROKEN = 1
+EXIT_BAD_INPUT = 2
+EXIT_TAKEN_OVER = 3
+EXIT_NOT_ALL = 4
+"""Some of what a command was to do could not be done; its output says what and why."""
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", metavar="FILE", help="The settings, TOML; SETTINGS.md lists them.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of lines for people.")]
+
+
+def complain(problems: list[str]) -> None:
+    """Write one line each to stderr."""
+    for problem in problems:
+        typer.echo(f"zaehlwerk-bridge: {problem}", err=True)
+
+
+def read_settings(config: Path) -> Settings:
+    """Return the settings; what is wrong with them ends the command."""
+    try:
+        return load(config)
+    except SettingsError as error:
+        complain(error.problems)
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+
+
+@contextmanager
+def store_beside(settings: Settings) -> Iterator[Store]:
+    """Open the store of a bridge that runs or does not; what keeps it from being read or written ends the command."""
+    try:
+        store = Store(settings.database, prefix=settings.prefix, bridge_id=settings.id, existing=True)
+    except BridgeError as error:
+        complain([str(error)])
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    except sqlite3.Error as error:
+        complain([f"{settings.database}: {error}"])
+        raise typer.Exit(EXIT_BROKEN) from None
+    try:
+        yield store
+    except sqlite3.Error as error:
+        complain([f"{settings.database}: {error}; nothing that was not told was done"])
+        raise typer.Exit(EXIT_BROKEN) from None
+    finally:
+        store.close()

@@ -1,0 +1,241 @@
+"""Makes a store that is a copy, or new, agree with what the platform was told without it: by the station's checkpoint.
+
+Of every record that may stand at the platform and that this store does not know, a place is kept. What the store told
+since it was copied never left it, for nothing of a station is published before this was done: it is told anew, with
+revisions beyond all that were used, superseding what may stand.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, Checkpoint, Range
+from zaehlwerk_bridge.ledger.chains import Chains
+from zaehlwerk_bridge.ledger.doubt import Ranges, range_of
+from zaehlwerk_bridge.ledger.epochs import Epoch
+from zaehlwerk_bridge.ledger.fold import Fold
+from zaehlwerk_bridge.ledger.record import read_id
+from zaehlwerk_bridge.ledger.record_table import UNKNOWN
+from zaehlwerk_bridge.messages import Message
+from zaehlwerk_bridge.reserves import Reserves
+
+NS = 1_000_000_000
+GAP = 1_000_000
+"""Revisions left out when the broker knows no checkpoint although this store has made one: more than were ever used since."""
+RECORDS = ("count", "span", "last", "checkpoint")
+"""Last parts of the topics whose messages this is about."""
+
+Line = tuple[int, bool]
+"""Epoch and numbering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What was found out."""
+
+    foreign: int = 0
+    """Records that may stand at the platform and were not told by this store."""
+    lost: int = 0
+    """Stations whose checkpoint the broker has lost: spans that were told since the copy was made are not known."""
+
+
+class Reconciling:
+    """Works in the transaction of `database`."""
+
+    def __init__(self, database: sqlite3.Connection, chains: Chains, fold: Fold, reserves: Reserves) -> None:
+        self._database = database
+        self._chains = chains
+        self._fold = fold
+        self._reserves = reserves
+
+    def unverified(self, stations: Iterable[str]) -> set[str]:
+        """Those of `stations`, and of their company, that have to be reconciled before anything of them is published."""
+        asked = set(stations)
+        found = self._unverified(asked)
+        for station in sorted(found):
+            found |= self._unverified(self._company(station))
+        return found
+
+    def _unverified(self, stations: Iterable[str]) -> set[str]:
+        rows = self._database.execute(
+            "SELECT slug FROM station WHERE verified = 0 AND slug IN (SELECT value FROM json_each(?))",
+            (json.dumps(sorted(stations)),),
+        )
+        return {slug for (slug,) in rows}
+
+    def _company(self, station: str) -> set[str]:
+        """Stations that have records of the same chains."""
+        rows = self._database.execute(
+            "SELECT DISTINCT station FROM record WHERE chain IN (SELECT DISTINCT chain FROM record WHERE id > ? AND id < ?)",
+            (f"{station}.", f"{station}/"),
+        )
+        return {other for (other,) in rows} | set(self._reserves.company(station))
+
+    def reconcile(
+        self, checkpoints: Mapping[str, Checkpoint | None], now_ns: int
+    ) -> tuple[Reconciled, list[Message]]:
+        """Take what the broker's checkpoints say of stations, each with all its company; returns what has to be told now."""
+        known: dict[str, Checkpoint] = {}
+        lost = 0
+        for station, checkpoint in checkpoints.items():
+            own = self._reserves.checkpoint(station)
+            if checkpoint is not None:
+                known[station] = checkpoint
+            elif own is not None and self._was_published(station):
+                known[station] = self._guessed(own, now_ns)
+                lost += 1
+            self._verified(station)
+        if not known:
+            return Reconciled(), []
+        unsent: set[str] = set()
+        foreign: list[str] = []
+        for station, checkpoint in known.items():
+            waiting, superseded = self._take_back(station)
+            unsent |= waiting
+            self._database.execute(
+                "UPDATE station SET revision = max(revision, ?) WHERE slug = ?",
+                (checkpoint.revision, station),
+            )
+            self._reserves.adopt(checkpoint)
+            foreign += self._keep_places(station, checkpoint, superseded)
+        self._doubt(unsent, foreign)
+        self._fold.records.look()
+        told = [
+            message
+            for station, checkpoint in known.items()
+            for message in self._reserves.anew(station, checkpoint.revision)
+        ]
+        for chain in self._concerned(known):
+            told += self._fold.renew(chain, now_ns)
+        return Reconciled(len(foreign), lost), told
+
+    def _verified(self, station: str) -> None:
+        # One that is known by its company alone has no tags yet; its first event brings them.
+        self._database.execute(
+            "INSERT INTO station (slug, revision, name, tags, since_ns, verified) VALUES (?, 0, ?, '{}', 0, 1)"
+            " ON CONFLICT (slug) DO UPDATE SET verified = 1",
+            (station, station),
+        )
+
+    def _was_published(self, station: str) -> bool:
+        """Whether more was reserved than waits in the outbox to be told for the first time."""
+        row = self._database.execute(
+            "SELECT count(*) FROM outbox WHERE station = ? AND topic LIKE '%/checkpoint'", (station,)
+        ).fetchone()
+        kept = self._database.execute(
+            "SELECT count(*) FROM record WHERE id > ? AND id < ?", (f"{station}.", f"{station}/")
+        ).fetchone()
+        waiting, _ = self._waiting(station)
+        return not row[0] or kept[0] > len(waiting)
+
+    def _guessed(self, own: Checkpoint, now_ns: int) -> Checkpoint:
+        """What may have been published since this store's own newest checkpoint, as far as that can be told."""
+        ranges = []
+        for one in own.ranges:
+            last = one.last
+            interval_s = self._interval_s(one.epoch)
+            if not one.unsynced and interval_s is not None:
+                last = max(last, now_ns // NS // interval_s + INTERVALS_AHEAD)
+            ranges.append(replace(one, last=last))
+        return replace(own, revision=own.revision + GAP, ranges=ranges)
+
+    def _interval_s(self, epoch: int) -> int | None:
+        row = self._database.execute("SELECT interval_s FROM chain WHERE epoch = ?", (epoch,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _take_back(self, station: str) -> tuple[set[str], set[str]]:
+        """Delete what waits in the outbox of the station's records; returns their ids, and what they supersede."""
+        told, superseded = self._waiting(station)
+        self._database.executemany(
+            "DELETE FROM outbox WHERE station = ? AND topic LIKE ?",
+            [(station, f"%/{kind}") for kind in RECORDS],
+        )
+        return told, superseded
+
+    def _waiting(self, station: str) -> tuple[set[str], set[str]]:
+        told: set[str] = set()
+        superseded: set[str] = set()
+        for topic, payload in self._database.execute(
+            "SELECT topic, payload FROM outbox WHERE station = ?", (station,)
+        ):
+            if topic.rpartition("/")[2] in ("count", "span"):
+                content = json.loads(payload)
+                told |= {record["id"] for record in content["records"]}
+                superseded |= set(content["supersedes"])
+        return told, superseded
+
+    def _keep_places(self, station: str, checkpoint: Checkpoint, superseded: set[str]) -> list[str]:
+        """Note each record that may stand and that this store does not know to stand; returns their ids."""
+        foreign = [*checkpoint.spans, *superseded]
+        for one in checkpoint.ranges:
+            foreign += self._interval_ids(station, one)
+        known = {
+            record
+            for (record,) in self._database.execute(
+                "SELECT id FROM record WHERE id > ? AND id < ? AND live = 1", (f"{station}.", f"{station}/")
+            )
+        }
+        cuts = self._cuts()
+        new = [
+            record
+            for record in foreign
+            if record not in known and range_of(record)[1] > cuts.get(_line(record), -1)
+        ]
+        self._database.executemany(
+            "INSERT OR IGNORE INTO foreign_record VALUES (?, ?, ?, ?, ?, ?)",
+            [(record, *_parts(record)) for record in new],
+        )
+        return new
+
+    @staticmethod
+    def _interval_ids(station: str, one: Range) -> list[str]:
+        space = "u" if one.unsynced else ""
+        return [f"{station}.{one.epoch:08x}.{space}{number}" for number in range(one.first, one.last + 1)]
+
+    def _cuts(self) -> dict[Line, int]:
+        """Up to where lines are forgotten."""
+        rows = self._database.execute(
+            "SELECT epoch, forgotten.unsynced, number FROM forgotten JOIN chain ON chain.id = forgotten.chain"
+        )
+        return {(epoch, bool(unsynced)): number for epoch, unsynced, number in rows}
+
+    def _doubt(self, unsent: set[str], foreign: list[str]) -> None:
+        """Of own records that never left, or lie where another's may, it is not known what the platform has."""
+        places: dict[Line, list[tuple[int, int]]] = {}
+        for record in foreign:
+            places.setdefault(_line(record), []).append(range_of(record))
+        doubtful = set(unsent)
+        for line, ranges in places.items():
+            others = Ranges(ranges)
+            # Of whatever station: another store may have known better which one it was.
+            own = self._database.execute(
+                "SELECT id FROM record WHERE chain IN (SELECT id FROM chain WHERE epoch = ?) AND unsynced = ? AND live = 1",
+                line,
+            )
+            doubtful |= {record for (record,) in own if others.touch(range_of(record))}
+        self._database.executemany(
+            "UPDATE record SET body = ? WHERE id = ?", [(UNKNOWN, record) for record in sorted(doubtful)]
+        )
+
+    def _concerned(self, stations: Iterable[str]) -> list[Epoch]:
+        """The chains that have records at the stations, or may have."""
+        numbers: set[int] = set()
+        for station in stations:
+            rows = self._database.execute(
+                "SELECT DISTINCT chain.id FROM chain WHERE id IN (SELECT chain FROM record WHERE id > ? AND id < ?)"
+                " OR epoch IN (SELECT epoch FROM foreign_record WHERE station = ?)",
+                (f"{station}.", f"{station}/", station),
+            )
+            numbers |= {number for (number,) in rows}
+        return [self._chains.chain(number) for number in sorted(numbers)]
+
+
+def _line(record: str) -> Line:
+    name = read_id(record)
+    return name.epoch, name.unsynced
+
+
+def _parts(record: str) -> tuple[str, int, bool, int | None, int]:
+    name = read_id(record)
+    return name.station, name.epoch, name.unsynced, name.first, name.last
