@@ -1,6 +1,6 @@
 """Which way somebody went past two sensors, A and B. Pure logic; whole ms in ticks.
 
-Passages at A and B that begin within `window_ms` of their predecessor belong together. A pair of one at A and one at B
+Passages at A and B that begin within `window_ms` of their predecessor, or STALL_MS later, belong together. A pair of one at A and one at B
 has a direction when the sensor that it began at first is also the one that it ended at first, each by MARGIN_MS or
 more. Everything else - seen by one sensor only, turned round, two that met, a row too dense - is "unknown", as often
 as the sensor with more passages saw somebody: never a guess, and none twice.
@@ -9,7 +9,7 @@ as the sensor with more passages saw somebody: never a guess, and none twice.
 from micropython import const
 
 from counting import AMBIGUOUS, TICKS
-from counting.debounce import COUNTED
+from counting.debounce import COUNTED, STALL_MS
 
 # Handlers of two pins that wait for their turn run within this time of each other, in whatever order.
 MARGIN_MS = const(5)
@@ -21,7 +21,8 @@ class Crossing:
     """counts: [ab, ba, unknown] since they were last taken; notes: codes. Whoever reads them sets them to 0."""
 
     def __init__(self, window_ms):
-        self._window = window_ms
+        # An interrupt may have come so late for the second sensor.
+        self._window = window_ms + STALL_MS
         self._waiting = []
         self.counts = [0, 0, 0]
         self.notes = 0

@@ -69,32 +69,31 @@ class Device:
         return max(0, self._not_before - self._uptime())
 
     def _begin(self, spread_ms):
-        """Know when the round began, and what it waits for: after a restart its last request counts as just sent."""
+        """Know when the round began, and what it waits for: after a restart too."""
         if self._begun is not None:
             return
         attempts, seconds = self.mac.join_round
         now = self._uptime()
         self._begun = now - 1000 * seconds
         if attempts:
-            self._pause(self.mac.join_round_rate, now)
+            from lorawan import join
+
+            airtime_us = self.mac.join_airtime_us(self.mac.join_round_rate)
+            self._not_before = now + join.resumed_ms(airtime_us, seconds, self._random)
+            unload("join", "frames", "crypto")
         else:
             self._not_before = now + (self._random(spread_ms) if spread_ms else 0)
-
-    def _pause(self, data_rate, now):
-        from lorawan import join
-
-        airtime_us, seconds = self.mac.join_airtime_us(data_rate), (now - self._begun) // 1000
-        self._not_before = now + join.pause_ms(airtime_us, seconds, self._random)
-        unload("join")
 
     def _next_request(self):
         """(data rate, requests of this round with it, seconds since the first) of a request that goes out now."""
         from lorawan import join
 
         attempts, now = self.mac.join_round[0], self._uptime()
-        data_rate = join.data_rate(self._region, attempts)
-        self._pause(data_rate, now)
-        return data_rate, attempts + 1, (now - self._begun) // 1000
+        data_rate, seconds = join.data_rate(self._region, attempts), (now - self._begun) // 1000
+        airtime_us = self.mac.join_airtime_us(data_rate)
+        self._not_before = now + join.pause_ms(airtime_us, seconds, self._random)
+        unload("join")
+        return data_rate, attempts + 1, seconds
 
     async def fall_back(self):
         """Use the session before the present one again, if that was never heard; whether there was one."""

@@ -161,17 +161,31 @@ def test_a_session_that_no_network_knows_is_given_up_for_the_one_before_without_
 
 
 def test_a_node_that_restarts_all_the_time_keeps_to_the_back_off_of_joins():
-    """A supply that breaks down every half minute, without a network."""
-    for every in (40, 400):
+    """A supply that breaks down every few minutes, without a network."""
+    for every, hours in ((40, 2), (400, 11)):
         site = Site(unix=MIDNIGHT - 600)
         site.network.lose_joins = lambda _: True
-        for at in range(every, 3 * HOUR, every):
+        for at in range(every, hours * HOUR, every):
             site.run(at)
-        assert site.network.joins, every
-        for hour in range(3):
-            assert join_airtime(site, hour * HOUR, (hour + 1) * HOUR) < 36, (every, hour)
+        assert 1 < join_airtime(site, 0, HOUR) < 36, every
+        assert join_airtime(site, HOUR, 11 * HOUR) < 36, every
         nonces = [phy[17] | phy[18] << 8 for phy in site.network.joins]
         assert nonces == list(range(len(nonces)))
+
+
+def test_a_node_whose_power_never_lasts_as_long_as_its_back_off_does_not_wait_for_ever():
+    """Of 60 starts of ten minutes each, days into a round whose last request asks for five hours of rest."""
+    site = Site(unix=MIDNIGHT - 600)
+    site.network.lose_joins = lambda _: True
+    site.run(100)
+    store = site.node.device.mac.store
+    store.take_dev_nonce(0, 300, 40 * HOUR)
+    before = len(site.network.joins)
+    site.network.lose_joins = lambda _: False
+    for at in range(700, 60 * 600, 600):
+        site.run(at)
+    assert len(site.network.joins) == before + 1
+    assert site.network.joined == 1
 
 
 def test_restarts_do_not_begin_the_first_hour_of_a_round_anew():

@@ -189,6 +189,24 @@ def test_two_requests_are_never_closer_than_the_windows_of_the_first():
     assert join.pause_ms(1000, 0, lambda n: 0) >= 8000
 
 
+def test_after_a_restart_a_request_is_as_likely_in_each_minute_and_comes_no_later_than_without():
+    """A third of the back-off on average while the power lasts for less than the pause."""
+    state = [1]
+
+    def dice(n):
+        state[0] = (state[0] * 1103515245 + 12345) & 0x3FFFFFFF
+        return (state[0] >> 8) % n
+
+    waits = [join.resumed_ms(1482752, 40 * 3600, dice) for _ in range(2000)]
+    pause = 1482752 * 12000 // 1000
+    assert max(waits) <= pause + 8000
+    for part in (10, 4, 2):
+        early = len([wait for wait in waits if wait < pause // part])
+        # 1 - exp(-1 / (3 * part)), and four times its spread.
+        expected = {10: 66, 4: 160, 2: 307}[part]
+        assert abs(early - expected) < 4 * expected**0.5, (part, early)
+
+
 def test_pauses_differ_between_devices():
     assert join.pause_ms(61696, 0, lambda n: 0) != join.pause_ms(61696, 0, lambda n: n - 1)
 

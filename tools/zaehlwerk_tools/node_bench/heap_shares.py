@@ -39,7 +39,7 @@ for name in sys.argv[2:]:
     before = now
 micropython.qstr_info()
 """
-_ENOUGH = 1300
+_ENOUGH = 2560
 _NAMES = re.compile(r"n_qstr=(\d+)")
 
 
