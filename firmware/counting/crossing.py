@@ -1,9 +1,9 @@
 """Which way somebody went past two sensors, A and B. Pure logic; whole ms in ticks.
 
-Passages at A and B that begin within `window_ms` of their predecessor, or STALL_MS later, belong together. A pair of one at A and one at B
-has a direction when the sensor that it began at first is also the one that it ended at first, each by MARGIN_MS or
-more. Everything else - seen by one sensor only, turned round, two that met, a row too dense - is "unknown", as often
-as the sensor with more passages saw somebody: never a guess, and none twice.
+Passages at A and B that begin within `window_ms` of their predecessor, or STALL_MS later, belong together. A pair of
+one at A and one at B has a direction when the sensor that it began at first is also the one that it ended at first,
+each by MARGIN_MS or more. Everything else - seen by one sensor only, turned round, two that met, a row too dense - is
+"unknown", as often as the sensor with more passages saw somebody: never a guess, and none twice.
 """
 
 from micropython import const
