@@ -3,8 +3,6 @@
 LoRaWAN 1.0.4 sections 6.2.5, 6.2.6 and chapter 7.
 """
 
-import math
-
 from micropython import const
 
 from lorawan import crypto, frames
@@ -22,9 +20,9 @@ _LATER = const(12000)
 _PAUSE_MS = const(8000)
 _PAUSE_SPREAD_MS = const(8000)
 
-# After a restart: of the random number, and how much slower than the back-off allows.
-_STEPS = const(4096)
-_SLOWER = const(3)
+# After a restart a pause has so many parts, each of which ends it with a chance of one in so many: a third of one.
+_PARTS = const(16)
+_CHANCES = const(48)
 
 # CFList: five frequencies in 100 Hz, and its type (RP002-1.0.4 section 3.3.1).
 _CF_LIST_BYTES = const(16)
@@ -49,12 +47,14 @@ def pause_ms(airtime_us, round_s, random):
 def resumed_ms(airtime_us, round_s, random):
     """How long a round rests after a restart, when the time since its last request, of `airtime_us`, is not known.
 
-    As if it had just been sent, but no node may wait for ever whose power never lasts as long: by an exponential
-    distribution, which knows no past, each second of power makes a request as likely as the one before, at a third of
-    what the back-off allows.
+    No longer than if it had just been sent. But no node may wait for ever whose power never lasts as long: each second
+    of power makes a request as likely as the one before, at a third of what the back-off allows.
     """
     pause = pause_ms(airtime_us, round_s, random)
-    return min(pause, int(-math.log((random(_STEPS) + 1) / _STEPS) * _SLOWER * pause))
+    part = 0
+    while part < _PARTS and random(_CHANCES):
+        part += 1
+    return min(pause, pause * part // _PARTS + random(pause // _PARTS))
 
 
 def request(identity, dev_nonce):

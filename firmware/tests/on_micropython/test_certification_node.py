@@ -99,12 +99,16 @@ def test_a_network_that_never_ends_to_have_more_leaves_the_counts_their_time():
         on_air(phy, frequency, sf)
 
     site.network.down, site.network.on_air = down, answered
-    site.run(HOUR)
+    site.at(HOUR, lambda: setattr(site.node.device.mac.session, "data_rate", 0))
+    site.run(2 * HOUR)
     sent = [at for at, _ in site.frames(ports.COUNTS)]
-    assert len(sent) >= 3
-    assert all([(site.unix + at) % 900 in (60, 61) for at in sent])
+    assert len(sent) >= 7
+    # With its airtime at SF12.
+    assert all([(site.unix + at) % 900 in (60, 61, 62) for at in sent])
     empty = [at for at, phy in airs(site) if len(phy) == frames.OVERHEAD]
-    assert 50 < len(empty) < HOUR // 6
+    assert 50 < len([at for at in empty if at < HOUR]) < HOUR // 6
+    # 1.16 s each, of which the node spends the 150th part of its time at most.
+    assert 5 < len([at for at in empty if at >= HOUR]) <= HOUR // 173
 
 
 def test_answers_that_do_not_fit_beside_a_count_go_before_it_and_the_count_follows_at_once():
