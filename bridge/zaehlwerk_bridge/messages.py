@@ -39,6 +39,30 @@ class Message:
     supersedes: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Topics that the publisher uses itself, under `prefix` for bridge `bridge_id`."""
+
+    prefix: str
+    bridge_id: str
+
+    @property
+    def status(self) -> str:
+        """Where the bridge says that it is there, retained."""
+        return f"{self.prefix}/{VERSION}/bridge/{self.bridge_id}/status"
+
+    def checkpoint(self, slug: str) -> str:
+        """Where the checkpoint of a station is, retained."""
+        return f"{self.prefix}/{VERSION}/{slug}/{KIND}"
+
+    def station(self, topic: str) -> str | None:
+        """The station whose checkpoint is at `topic`; None: it is no such topic."""
+        begin, end = f"{self.prefix}/{VERSION}/", f"/{KIND}"
+        if not topic.startswith(begin) or not topic.endswith(end):
+            return None
+        return topic[len(begin) : -len(end)]
+
+
 class Messages:
     """Makes messages under `prefix` for bridge `bridge_id`."""
 
@@ -83,10 +107,6 @@ class Messages:
         slug, content = checkpoint.station, checkpoint.content()
         identity = f"{slug}.{newest}.{KIND}"
         return replace(self._station(slug, KIND, content, identity, None, retain=True), in_turn=True)
-
-    def checkpoint_topic(self, slug: str) -> str:
-        """Where the checkpoint of a station is."""
-        return f"{self._prefix}/{VERSION}/{slug}/{KIND}"
 
     def about(
         self, slug: str, kind: str, content: Mapping[str, Any], identity: str, time: str | None

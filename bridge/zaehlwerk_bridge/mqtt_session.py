@@ -17,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from zaehlwerk_bridge.errors import BridgeError, SettingsError
 from zaehlwerk_bridge.mqtt_packet import PublishProperties
@@ -76,7 +77,8 @@ class Will:
 
 
 class MqttSession:
-    """`acknowledged(mid, reason_code)` is called for every PUBACK; `ended` is done when the connection is over."""
+    """`acknowledged(mid, reason_code)` is called for every PUBACK, `received(topic, payload, retained)` for every message
+    of a subscription; `ended` is done when the connection is over."""
 
     def __init__(
         self,
@@ -85,9 +87,11 @@ class MqttSession:
         password: SecretFile | None,
         will: Will | None,
         acknowledged: Callable[[int, int], None],
+        received: Callable[[str, bytes, bool], None] | None = None,
     ) -> None:
         self._settings = settings
         self._acknowledged = acknowledged
+        self._received = received
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
         self._misc: asyncio.TimerHandle | None = None
@@ -108,6 +112,7 @@ class MqttSession:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         self._client = client
 
@@ -164,6 +169,15 @@ class MqttSession:
         # The cast: paho wants its Properties, and uses of them no more than pack().
         packed: Any = properties
         return self._client.publish(topic, payload, qos=1, retain=retain, properties=packed).mid
+
+    def ask(self, topic: str, mark: bytes) -> None:
+        """Subscribe to `topic`, and publish `mark` there: what is retained comes back, and then `mark`."""
+        self._client.subscribe(topic, options=SubscribeOptions(qos=0, retainAsPublished=True))  # type: ignore[no-untyped-call]
+        self._client.publish(topic, mark, qos=0)
+
+    def forget(self, topic: str) -> None:
+        """End the subscription of `topic`."""
+        self._client.unsubscribe(topic)
 
     def flush(self) -> None:
         """Send what is queued as far as the socket takes it; the rest follows by itself."""
@@ -242,6 +256,10 @@ class MqttSession:
         self, _client: object, _data: object, mid: int, code: ReasonCode, _properties: Properties | None
     ) -> None:
         self._acknowledged(mid, code.value)
+
+    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        if self._received is not None:
+            self._received(message.topic, message.payload, message.retain)
 
     def _on_disconnect(
         self,

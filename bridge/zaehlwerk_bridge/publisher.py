@@ -11,18 +11,19 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from zaehlwerk_bridge.backoff import Backoff
+from zaehlwerk_bridge.checkpoint import CheckpointError, read_checkpoint
 from zaehlwerk_bridge.clock import Clock, sleep_until_set
 from zaehlwerk_bridge.distribution import Distribution
 from zaehlwerk_bridge.errors import ClientTakenOver, SettingsError
 from zaehlwerk_bridge.holds import Holds
-from zaehlwerk_bridge.messages import CONTENT_TYPE
+from zaehlwerk_bridge.messages import CONTENT_TYPE, Topics
 from zaehlwerk_bridge.mqtt_packet import PublishProperties, publish_bytes
 from zaehlwerk_bridge.mqtt_session import (
     FIRST_ERROR,
@@ -40,10 +41,12 @@ from zaehlwerk_bridge.mqtt_session import (
     reason_name,
 )
 from zaehlwerk_bridge.outbox import OutboxRow
+from zaehlwerk_bridge.reconciling import Reconciled
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import MqttSettings
 from zaehlwerk_bridge.station_queues import StationQueues
 from zaehlwerk_bridge.suspects import Suspects
+from zaehlwerk_bridge.verification import MOST, Question
 
 _BLAMES_THE_MESSAGE = frozenset(
     {MALFORMED_PACKET, TOPIC_NAME_INVALID, PACKET_TOO_LARGE, PAYLOAD_FORMAT_INVALID}
@@ -74,6 +77,14 @@ class OutboxReader(Protocol):
         """Move a row that the broker can never take to the rejected ones."""
         ...
 
+    async def unverified(self, stations: Collection[str]) -> list[set[str]]:
+        """Return those of `stations`, with their company in groups, of which nothing may be published yet."""
+        ...
+
+    async def reconcile(self, checkpoints: Mapping[str, bytes | None], now_ns: int) -> Reconciled:
+        """Make the outbox hold nothing that could be counted twice. Raises CheckpointError."""
+        ...
+
 
 @dataclass(slots=True)
 class PublisherCounts:
@@ -97,6 +108,7 @@ class _Connection:
     session: MqttSession
     window: int
     limits: Limits
+    question: Question | None = None
     in_flight: dict[int, OutboxRow] = field(default_factory=dict)
     status_mid: int = 0
 
@@ -104,15 +116,14 @@ class _Connection:
 class Publisher:
     """Publishes until `stop()`; survives the broker.
 
-    `clock` stamps what is put aside; `wall` is real time, in which the broker lives. `status_topic` gets the birth
-    and the will, retained. `changed` is called when `idle`, `connected` or `trouble` may have changed.
+    `clock` stamps what is put aside; `wall` is real time, in which the broker lives. `changed` is called when `idle`, `connected` or `trouble` may have changed.
     """
 
     def __init__(
         self,
         settings: MqttSettings,
         client_id: str,
-        status_topic: str,
+        topics: Topics,
         password: SecretFile | None,
         outbox: OutboxReader,
         clock: Clock,
@@ -123,7 +134,8 @@ class Publisher:
     ) -> None:
         self._settings = settings
         self._client_id = client_id
-        self._status_topic = status_topic
+        self._status_topic = topics.status
+        self._topics = topics
         self._password = password
         self._outbox = outbox
         self._clock = clock
@@ -138,6 +150,8 @@ class Publisher:
         self._too_large: list[tuple[OutboxRow, str]] = []
         self._holds = Holds(rng, log, settings.backoff_first_s, settings.backoff_most_s)
         self._suspects = Suspects()
+        self._verified: set[str] = set()
+        self._doubtful: set[str] = set()
         self._connection: _Connection | None = None
         self._status = ("online", "")
         self._announced: tuple[str, str] | None = None
@@ -216,11 +230,14 @@ class Publisher:
         """One connection; None if it was ended by `stop`."""
         settings = self._settings
         will = Will(self._status_topic, _status("offline", "connection lost"))
-        session = MqttSession(settings, self._client_id, self._password, will, self._on_acknowledged)
+        session = MqttSession(
+            settings, self._client_id, self._password, will, self._on_acknowledged, self._on_received
+        )
         try:
             limits = await session.connect()
             # Nothing of an earlier connection is left: what was in flight then is in the outbox, in order.
             self._queues = StationQueues(ROWS_IN_MEMORY)
+            self._doubtful.clear()
             window = min(settings.window, limits.receive_maximum)
             self._connection = connection = _Connection(session, window, limits)
             self.counts.connections += 1
@@ -253,6 +270,7 @@ class Publisher:
                 self._queues.refill(reading, await self._outbox.rows(reading.after_seq, reading.limit))
             wait_s = self._release()
             self._send(connection)
+            wait_s = _sooner(wait_s, await self._verify(connection))
             if self._finished or self._too_large:
                 await self._forget()
                 continue
@@ -276,6 +294,11 @@ class Publisher:
                 self._suspects.passed(row)
                 self._queues.hold(row)
                 continue
+            if row.station and row.station not in self._verified:
+                self._suspects.passed(row)
+                self._queues.hold(row)
+                self._doubtful.add(row.station)
+                continue
             properties = PublishProperties(CONTENT_TYPE, row.properties)
             size = publish_bytes(row.topic, len(row.payload), properties)
             most = connection.limits.maximum_packet_size
@@ -286,6 +309,93 @@ class Publisher:
             mid = connection.session.publish(row.topic, row.payload, row.retain, properties)
             connection.in_flight[mid] = row
         connection.session.flush()
+
+    async def _verify(self, connection: _Connection) -> float | None:
+        """Go on with asking what was published of stations before; return the seconds until that is late, if it may be.
+
+        Of a station that this store has always been alone with, the store knows that nothing has to be asked.
+        """
+        question = connection.question
+        if question is None:
+            question = await self._begin_to_ask(connection)
+            if question is None:
+                return None
+        for checkpoints in question.answers():
+            await self._reconcile(checkpoints)
+        self._ask(connection, question)
+        now_ns = self._wall.now_ns()
+        if not question.over and now_ns < question.deadline_ns:
+            return (question.deadline_ns - now_ns) / 1e9
+        for station in question.stations:
+            topic = self._topics.checkpoint(station)
+            self._hold_doubtful(
+                station, f"the bridge does not get back what it publishes on {topic}; may it read there?"
+            )
+        for station in question.asked:
+            connection.session.forget(self._topics.checkpoint(station))
+        connection.question = None
+        self._wake.set()  # others may have turned up meanwhile
+        return None
+
+    async def _begin_to_ask(self, connection: _Connection) -> Question | None:
+        doubtful = set(sorted(self._doubtful)[:MOST])
+        self._doubtful -= doubtful
+        if not doubtful:
+            return None
+        groups = await self._outbox.unverified(doubtful)
+        for station in doubtful.difference(*groups):
+            self._verified.add(station)
+            self._queues.retry(station)
+            self._wake.set()
+        if not groups:
+            return None
+        mark = json.dumps({"asked": f"{self._client_id}.{self._rng.getrandbits(64):016x}"})
+        deadline_ns = self._wall.now_ns() + int(self._settings.connect_timeout_s * 1e9)
+        connection.question = Question(groups, mark, _company_of, deadline_ns)
+        return connection.question
+
+    def _ask(self, connection: _Connection, question: Question) -> None:
+        for station in question.to_ask():
+            connection.session.ask(self._topics.checkpoint(station), question.mark)
+        connection.session.flush()
+
+    async def _reconcile(self, checkpoints: Mapping[str, bytes | None]) -> None:
+        try:
+            done = await self._outbox.reconcile(checkpoints, self._clock.now_ns())
+        except CheckpointError as error:
+            for station in checkpoints:
+                self._hold_doubtful(station, f"the checkpoint at the broker cannot be read: {error}")
+            return
+        if done.lost:
+            self._log.error(
+                "the broker has lost checkpoints; spans told since the copy was made may stand twice",
+                stations=sorted(checkpoints),
+            )
+        if done.foreign:
+            self._log.warning(
+                "stations were published by another store, or by this one after it was copied; they are reconciled",
+                stations=sorted(checkpoints),
+                records=done.foreign,
+            )
+        for station in checkpoints:
+            self._verified.add(station)
+            self._queues.again(station)
+        self._wake.set()
+
+    def _hold_doubtful(self, station: str, reason: str) -> None:
+        row = self._queues.first(station)
+        if row is not None:
+            self._holds.hold(row, reason, self._wall.now_ns())
+            self._changed()
+
+    def _on_received(self, topic: str, payload: bytes, retained: bool) -> None:
+        connection = self._connection
+        if connection is None or connection.question is None:
+            return
+        station = self._topics.station(topic)
+        if station is not None:
+            connection.question.take(station, payload, retained=retained)
+            self._wake.set()
 
     def _on_acknowledged(self, mid: int, code: int) -> None:
         connection = self._connection
@@ -389,6 +499,17 @@ class Publisher:
         payload = _status(*self._status)
         connection.status_mid = connection.session.publish(self._status_topic, payload, True, properties)
         connection.session.flush()
+
+
+def _company_of(station: str, payload: bytes) -> Sequence[str]:
+    try:
+        return read_checkpoint(payload, station).company
+    except CheckpointError:
+        return ()  # who takes it says so
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((wait for wait in (one, other) if wait is not None), default=None)
 
 
 def _status(state: str, reason: str) -> bytes:

@@ -49,13 +49,22 @@ class Reconciling:
         self._fold = fold
         self._reserves = reserves
 
-    def unverified(self, stations: Iterable[str]) -> set[str]:
-        """Those of `stations`, and of their company, that have to be reconciled before anything of them is published."""
-        asked = set(stations)
-        found = self._unverified(asked)
-        for station in sorted(found):
-            found |= self._unverified(self._company(station))
-        return found
+    def unverified(self, stations: Iterable[str]) -> list[set[str]]:
+        """Those of `stations`, with their company, that have to be reconciled before anything of them is published.
+
+        In groups: the stations of one have records of the same nodes, and are reconciled together.
+        """
+        groups: list[set[str]] = []
+        for station in sorted(self._unverified(stations)):
+            together = {station} | self._unverified(self._company(station))
+            apart = []
+            for group in groups:
+                if group & together:
+                    together |= group
+                else:
+                    apart.append(group)
+            groups = [*apart, together]
+        return groups
 
     def _unverified(self, stations: Iterable[str]) -> set[str]:
         rows = self._database.execute(

@@ -24,7 +24,7 @@ from zaehlwerk_bridge.heartbeat import Heartbeat
 from zaehlwerk_bridge.housekeeping import Housekeeping
 from zaehlwerk_bridge.ledger.gap_table import Want
 from zaehlwerk_bridge.logs import make_logger
-from zaehlwerk_bridge.messages import VERSION
+from zaehlwerk_bridge.messages import Topics
 from zaehlwerk_bridge.publisher import Publisher
 from zaehlwerk_bridge.redaction import Redactor
 from zaehlwerk_bridge.secret_file import SecretFile
@@ -145,7 +145,7 @@ class Bridge:
         self.publisher = Publisher(
             settings.mqtt,
             settings.client_id,
-            f"{settings.prefix}/{VERSION}/bridge/{settings.id}/status",
+            Topics(settings.prefix, settings.id),
             password,
             self._store,
             self._clock,

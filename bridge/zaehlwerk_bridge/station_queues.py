@@ -127,6 +127,24 @@ class StationQueues:
             station.rows.clear()
         station.rows.append(row)
 
+    def first(self, name: str) -> OutboxRow | None:
+        """The message that a held station waits with."""
+        station = self._stations.get(name)
+        return station.rows[0] if station is not None and station.held and station.rows else None
+
+    def again(self, name: str) -> None:
+        """Read all of a held station again: what the outbox holds of it is not what it was."""
+        station = self._stations.pop(name, None)
+        if station is not None:
+            assert station.held
+            assert not station.in_flight
+            first = station.rows[0].seq - 1
+            self._known.difference_update(row.seq for row in station.rows)
+            self._ready = [(seq, waiting) for seq, waiting in self._ready if waiting != name]
+            heapq.heapify(self._ready)
+            self._after_seq = min(self._after_seq, first)
+        self.more()
+
     def retry(self, name: str) -> None:
         """Let a held station's first message be sent again; it stays held until that is `done`."""
         station = self._stations.get(name)

@@ -257,6 +257,10 @@ class Store:
 
     def unverified(self, stations: Iterable[str]) -> set[str]:
         """Those of `stations`, and of their company, of which nothing may be published before they are reconciled."""
+        return set().union(*self._reconciling.unverified(stations))
+
+    def unverified_groups(self, stations: Iterable[str]) -> list[set[str]]:
+        """The same, those together that have to be reconciled together."""
         return self._reconciling.unverified(stations)
 
     def reconcile(self, payloads: Mapping[str, bytes | None], now_ns: int) -> Reconciled:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -14,6 +14,7 @@ from zaehlwerk_bridge.backoff import Backoff
 from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.errors import BridgeError, BridgeStopped
 from zaehlwerk_bridge.outbox import OutboxRow
+from zaehlwerk_bridge.reconciling import Reconciled
 from zaehlwerk_bridge.store import Store
 from zaehlwerk_bridge.store_figures import disk_free_bytes
 
@@ -165,6 +166,14 @@ class StoreThread:
     async def acknowledged(self, rows: Sequence[OutboxRow]) -> None:
         """Delete rows that the broker took."""
         await self.durably(Store.acknowledged, [row.seq for row in rows])
+
+    async def unverified(self, stations: Collection[str]) -> list[set[str]]:
+        """Stations, with their company, of which nothing may be published before they are reconciled, in groups."""
+        return await self.durably(Store.unverified_groups, stations)
+
+    async def reconcile(self, checkpoints: Mapping[str, bytes | None], now_ns: int) -> Reconciled:
+        """Take what the broker holds of a group of stations."""
+        return await self.durably(Store.reconcile, checkpoints, now_ns)
 
     async def quarantine(self, row: OutboxRow, reason: str, now_ns: int) -> None:
         """Move a row that the broker can never take to the rejected ones."""

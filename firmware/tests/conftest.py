@@ -60,6 +60,13 @@ def needs_board(source: str) -> bool:
     return "from world import" in source or "import world" in source
 
 
+@pytest.fixture(autouse=True)
+def _own_directory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripts of `on_micropython` write files by name: under CPython too each does so in a directory of its own."""
+    if request.path.parent == ON_MICROPYTHON:
+        monkeypatch.chdir(request.getfixturevalue("tmp_path"))
+
+
 @pytest.fixture
 def run_on_micropython(tmp_path: Path) -> Callable[[str, str], str]:
     """Runs a script of `on_micropython` by width and name; what it printed."""

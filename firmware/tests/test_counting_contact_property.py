@@ -284,6 +284,36 @@ def test_weeks_without_an_edge_lose_nothing(days: int, more: int) -> None:
     assert logic.busy == 200
 
 
+def test_a_level_that_lasts_for_weeks_never_seems_young_again() -> None:
+    logic = Debounce(DEBOUNCE, GAP, 0, 0, 0, 0)
+    logic.sample(1000, 1, 1)
+    hour = 3_600_000
+    for at in range(1000 + hour, 3 * TICKS, hour):
+        logic.sample(at & TICKS, 1, 1)
+        assert (logic.at - logic.since) & TICKS >= min(at - 1000, TICKS // 2 - hour)
+
+
+def test_a_passage_a_whole_period_of_the_ticks_after_another_is_not_in_its_dead_time() -> None:
+    logic = Debounce(DEBOUNCE, GAP, 5000, 0, 0, 0)
+    edges = 0
+    for begin in (1000, 1000 + TICKS + 1 + 2000):
+        for at in range(begin - TICKS, begin, 3_600_000):
+            if at > 2000:
+                logic.sample(at & TICKS, 0, edges)
+        for at, level in ((begin, 1), (begin + 100, 0), (begin + 500, 0)):
+            edges += at < begin + 500
+            logic.sample(at & TICKS, level, edges)
+    assert logic.count == 2
+    assert not logic.notes
+
+
+def test_a_contact_that_is_active_at_the_start_is_in_a_passage_that_is_nobodys() -> None:
+    logic = Debounce(DEBOUNCE, GAP, 0, 0, 1, 0)
+    told = [logic.sample(at, level, edges) for at, level, edges in ((500, 1, 0), (1000, 0, 1), (2000, 0, 1))]
+    assert told == [0, 0, 0]
+    assert (logic.count, logic.notes, logic.busy) == (0, 0, 1000)
+
+
 # --- direction
 
 WINDOW = 1000
@@ -440,3 +470,20 @@ def test_a_passage_that_still_lasts_holds_up_its_group_until_it_is_told() -> Non
     crossing.passage(1, 1200, 19_000)
     crossing.settle(30_000, [30_000, 30_000])
     assert crossing.counts == [1, 0, 1]
+
+
+def test_a_passage_that_may_just_begin_holds_up_its_group_too() -> None:
+    crossing, at_b = Crossing(WINDOW), Debounce(DEBOUNCE, GAP, 0, 0, 0, 0)
+    crossing.passage(0, 1000, 1300)
+    begin = 1000 + WINDOW + STALL_MS
+    at_b.sample(begin, 1, 1)
+    at_b.sample(begin + DEBOUNCE - 1, 1, 1)
+    crossing.settle(begin + DEBOUNCE - 1, [begin + DEBOUNCE - 1, horizon(at_b, stuck=False)])
+    assert crossing.counts == [0, 0, 0]
+
+
+def test_a_second_sensor_that_is_told_late_is_still_within_the_window() -> None:
+    got = TwoContacts(
+        (Pin([1_000_000, 1_020_000]), Pin([1_994_000, 2_013_000])), stalls=[(1_994_000, 2_001_000, False)]
+    )
+    assert sum(got.counts) == 1

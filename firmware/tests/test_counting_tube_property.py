@@ -395,10 +395,13 @@ def test_faster_than_anything_drives_is_no_speed() -> None:
 
 
 def test_a_group_without_end_is_cut_and_does_not_grow() -> None:
-    hits = [(1_000_000 + 100_000 * i, 0) for i in range(3 * MOST)]
-    counted = Counted(hits, 1000)
-    assert counted.told == []
-    assert counted.axles.notes == AMBIGUOUS
+    told: list[int] = []
+    axles = Axles(1000, lambda output, speed: told.append(output))
+    for i in range(3 * MOST):
+        axles.hit(1_000_000 + 100_000 * i, 0)
+        assert max(len(hits) for hits in axles._hits) < MOST
+    assert told == []
+    assert axles.notes == AMBIGUOUS
 
 
 # --- mean and 85th percentile
@@ -415,6 +418,17 @@ def test_the_mean_is_exact_and_v85_is_right_to_one_class(values: list[int]) -> N
     exact = sorted(values)[-(-len(values) * 85 // 100) - 1]
     assert abs(v85 - exact) <= WIDTH
     assert speeds.taken() == (None, None)
+
+
+def test_the_next_interval_knows_nothing_of_the_one_before() -> None:
+    speeds = Speeds()
+    for value in [300] * 100:
+        speeds.add(value)
+    speeds.taken()
+    speeds.add(500)
+    mean, v85 = speeds.taken()
+    assert mean == 500
+    assert abs(v85 - 500) <= WIDTH
 
 
 def test_what_is_faster_than_the_last_class_is_in_it() -> None:

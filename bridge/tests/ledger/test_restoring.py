@@ -4,19 +4,26 @@ The first store goes on after the copy was made, publishes, and is lost. The sec
 still has and all that comes later, and the retained checkpoints of the broker.
 """
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bridge.tests.ledger.frames import SLOT, Device, at
 from bridge.tests.ledger.node import Node
 from bridge.tests.ledger.platform import Platform, truth_sum, verify
+from bridge.tests.ledger.test_consumer_document import Sqlite
 from bridge.tests.ledger.test_exactness import LATE_NS, lives
-from zaehlwerk_bridge.checkpoint import read_checkpoint
+from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, REVISIONS_AHEAD, CheckpointError, read_checkpoint
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.outbox import OutboxRow
+from zaehlwerk_bridge.reconciling import GAP
+from zaehlwerk_bridge.republishing import Period
 from zaehlwerk_bridge.store import Store
 
 
@@ -26,7 +33,6 @@ class Broker:
     def __init__(self) -> None:
         self.platform = Platform()
         self.retained: dict[str, bytes] = {}
-        self.messages = 0
         self.rows: list[OutboxRow] = []
 
     def drain(self, store: Store, now_ns: int, *, most: dict[str, int] | None = None) -> None:
@@ -81,7 +87,7 @@ def _compare(sums: Sequence[int], truth: Sequence[int], *, whole: bool) -> None:
 
 
 @given(lives, st.integers(0, 1 << 32))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_was_published_since_the_copy_nothing_is_counted_twice_or_lost(
     node: Node, seed: int
 ) -> None:
@@ -137,7 +143,7 @@ def test_whatever_was_published_since_the_copy_nothing_is_counted_twice_or_lost(
 
 
 @given(lives, st.integers(0, 1 << 32))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_store_begun_anew_takes_over_a_city_that_has_been_counted_before(node: Node, seed: int) -> None:
     """No copy at all: the database is lost, the platform and the broker are not."""
     dice = random.Random(seed)
@@ -158,3 +164,193 @@ def test_a_store_begun_anew_takes_over_a_city_that_has_been_counted_before(node:
     broker.drain(second, events[-1].received_ns + LATE_NS)
     verify(broker.platform, node)
     _compare(broker.platform.sums(), truth_sum(node), whole=depth == len(events))
+
+
+def _told(store: Store, ending: str) -> list[dict[str, Any]]:
+    return [json.loads(row.payload) for row in store.outbox(0, 1 << 30) if row.topic.endswith(ending)]
+
+
+def _counted(platform: Platform) -> int:
+    """What stands of a node with one channel."""
+    return sum(record["channels"][0]["count"] or 0 for record in platform.records.values())
+
+
+def _topics(store: Store) -> list[str]:
+    return [row.topic.rpartition("/")[2] for row in store.outbox(0, 1 << 30)]
+
+
+def test_before_the_first_message_that_it_covers_a_checkpoint_goes_out_and_then_none_for_hours() -> None:
+    store, device = Store(":memory:"), Device()
+    store.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    assert _topics(store)[:4] == ["meta", "status", "checkpoint", "span"]
+    for number in range(2, 3 + INTERVALS_AHEAD):
+        store.commit([device.count(number, 10 + 2 * number)], at(number))
+    kinds = _topics(store)
+    assert (
+        kinds.count("checkpoint") == 3
+    )  # the baseline's, the first interval's, and the first beyond what that one covers
+    assert kinds.index("checkpoint") < kinds.index("span")
+    first, second, third = _told(store, "/checkpoint")
+    assert first["spans"] == ["neutor.00000001.-1980000"]
+    assert first["revision"] == 1 + REVISIONS_AHEAD
+    assert second["intervals"] == [
+        {"epoch": "00000001", "unsynced": False, "first": SLOT + 1, "last": SLOT + 1 + INTERVALS_AHEAD}
+    ]
+    assert third["intervals"][0]["last"] == SLOT + 2 + 2 * INTERVALS_AHEAD
+
+
+def test_a_span_is_in_a_checkpoint_before_it_is_told_and_as_long_as_it_may_stand() -> None:
+    """Its healing is not acknowledged yet: until then it may stand, whatever the ledger says."""
+    store, device = Store(":memory:"), Device()
+    store.commit([device.status(0, 10), device.count(1, 12), device.count(5, 20)], at(5))
+    store.settle(at(9))
+    span = "neutor.00000001.1980002-1980005"
+    rows = store.outbox(0, 1 << 30)
+    assert span in _told(store, "/checkpoint")[-1]["spans"]
+    store.acknowledged([row.seq for row in rows])
+    store.commit([device.backfill(2, 2, 2, 2, after=9)], at(9))
+    store.commit([device.count(12, 40)], at(12))
+    store.settle(at(20))
+    assert span in _told(store, "/checkpoint")[-1]["spans"]
+    store.acknowledged([row.seq for row in store.outbox(0, 1 << 30)])
+    store.commit([device.count(16, 90)], at(16))
+    store.settle(at(30))
+    newest = _told(store, "/checkpoint")[-1]["spans"]
+    assert span not in newest
+    assert "neutor.00000001.1980006-1980012" in newest
+
+
+def test_the_first_checkpoint_of_a_station_that_an_earlier_version_told_covers_all_that_stands() -> None:
+    store, device = Store(":memory:"), Device()
+    store.commit([device.status(0, 10), *(device.count(n, 10 + n) for n in range(1, 9))], at(8))
+    for table in ("outbox", "reserve", "reserve_line", "reserve_span"):
+        store._database.execute(f"DELETE FROM {table}")
+    store.commit([device.count(9, 19)], at(9))
+    (checkpoint,) = _told(store, "/checkpoint")
+    assert checkpoint["spans"] == ["neutor.00000001.-1980000"]
+    assert checkpoint["intervals"][0]["first"] == SLOT + 1
+
+
+def test_a_copy_asks_again_and_the_store_itself_does_not() -> None:
+    store, device = Store(":memory:"), Device()
+    store.commit([device.status(0, 10)], at(0))
+    assert store.unverified(["neutor", "elsewhere"]) == {"neutor"}
+    assert store.reconcile({"neutor": None}, at(0)).foreign == 0
+    assert store.unverified(["neutor"]) == set()
+    assert _copy(store).unverified(["neutor"]) == {"neutor"}
+
+
+def test_what_a_copy_had_in_its_outbox_is_told_anew_with_revisions_beyond_all_that_were_used() -> None:
+    device, broker = Device(), Broker()
+    first = Store(":memory:")
+    first.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    second = _copy(first)
+    broker.drain(first, at(1))
+    first.commit([device.count(2, 14)], at(2))
+    broker.drain(first, at(2))
+    used = json.loads(broker.retained["neutor"])["revision"]
+    broker.rows.clear()
+    second.commit([device.count(3, 16, 2)], at(3))
+    broker.drain(second, at(3))
+    told = [row for row in broker.rows if row.topic.endswith(("/count", "/span"))]
+    revisions = [record["revision"] for row in told for record in json.loads(row.payload)["records"]]
+    assert min(revisions) == used + 1
+    assert len(set(revisions)) == len(revisions)
+    assert _counted(broker.platform) == 16
+
+
+def test_a_broker_that_lost_its_checkpoints_is_noticed_and_a_gap_of_revisions_is_left() -> None:
+    """Of spans told since the copy nothing is known then; intervals are, for their ids follow from the time."""
+    device, broker = Device(), Broker()
+    first = Store(":memory:")
+    first.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    broker.drain(first, at(1))
+    second = _copy(first)
+    first.commit([device.count(number, 10 + 2 * number) for number in range(2, 7)], at(6))
+    broker.drain(first, at(6))
+    broker.retained.clear()
+    second.commit([device.count(7, 24)], at(7))
+    reconciled = second.reconcile({"neutor": None}, at(7))
+    assert (reconciled.lost, reconciled.foreign > 5) == (1, True)
+    second.settle(at(20))
+    broker.drain(second, at(20))
+    assert _counted(broker.platform) == 24
+    newest = max(record["revision"] for record in broker.platform.records.values())
+    assert newest > GAP
+
+
+def test_a_station_of_which_nothing_was_published_yet_has_not_lost_its_checkpoint() -> None:
+    store, device = Store(":memory:"), Device()
+    store.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    waiting = [row.payload for row in store.outbox(0, 1 << 30)]
+    assert store.reconcile({"neutor": None}, at(1)).lost == 0
+    assert [row.payload for row in store.outbox(0, 1 << 30)] == waiting
+
+
+@pytest.mark.parametrize(
+    ("payload", "what"),
+    [
+        (b"nonsense", "JSONDecodeError"),
+        (b"[]", "TypeError"),
+        (b"{}", "KeyError"),
+        (b'{"station":"ring","revision":1,"intervals":[],"spans":[],"with":[]}', "it is of station 'ring'"),
+        (b'{"station":"neutor","revision":1,"intervals":[],"spans":["x"],"with":[]}', "is no id of a record"),
+    ],
+)
+def test_a_checkpoint_that_is_none_is_named_and_changes_nothing(payload: bytes, what: str) -> None:
+    store, device = Store(":memory:"), Device()
+    store.commit([device.status(0, 10)], at(0))
+    with pytest.raises(CheckpointError, match=what):
+        store.reconcile({"neutor": payload}, at(0))
+    assert store.unverified(["neutor"]) == {"neutor"}
+
+
+def test_a_restored_store_republishes_and_forgets_as_any_other() -> None:
+    """Also records of which it knows no more than that another store told them."""
+    node = Node(random.Random(11), loss=0.3)
+    node.live(40)
+    half = len(node.events) // 2
+    first, broker = Store(":memory:"), Broker()
+    second = _copy(first)
+    for event in node.events[:half]:
+        _take(first, event)
+        broker.drain(first, event.received_ns)
+    second.commit(node.events[:half], node.events[half].received_ns)
+    for event in node.events[half:]:
+        _take(second, event)
+        broker.drain(second, event.received_ns)
+    end_ns = node.events[-1].received_ns + LATE_NS
+    second.settle(end_ns)
+    broker.drain(second, end_ns)
+    held = broker.platform.sums()
+    second.republish("neutor", Period(), end_ns)
+    broker.drain(second, end_ns)
+    assert broker.platform.sums() == held
+    again = Platform()
+    second.republish("neutor", Period(), end_ns)
+    again.take(second.outbox(0, 1 << 30))
+    assert again.sums() == held
+    while second.forget(end_ns, 100):
+        pass
+    assert second._database.execute("SELECT count(*) FROM foreign_record").fetchone() == (0,)
+
+
+def test_the_documented_sql_is_enough_for_a_restored_bridge() -> None:
+    node = Node(random.Random(5), loss=0.3)
+    node.live(40)
+    third, two_thirds = len(node.events) // 3, 2 * len(node.events) // 3
+    first, broker, second = Store(":memory:"), Broker(), None
+    for number, event in enumerate(node.events[:two_thirds]):
+        if number == third:
+            second = _copy(first)
+        _take(first, event)
+        broker.drain(first, event.received_ns)
+    assert second is not None
+    for event in node.events[third:]:
+        _take(second, event)
+        broker.drain(second, event.received_ns)
+    second.settle(node.events[-1].received_ns + LATE_NS)
+    broker.drain(second, node.events[-1].received_ns + LATE_NS)
+    platform = Sqlite()
+    platform.take(row for row in broker.rows if row.topic.endswith(("/count", "/span")))
+    assert platform.sums() == truth_sum(node)

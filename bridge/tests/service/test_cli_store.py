@@ -36,7 +36,7 @@ async def test_what_was_rejected_is_taken_beside_a_running_bridge_and_published_
     async with rig.bridge() as bridge:
         await bridge.committed(EUI, rig.server.devices[EUI].items[-1].id)
         await bridge.published()
-        assert platform.sums() == {"one": 3}
+        await platform.until(lambda: platform.sums() == {"one": 3})
         status, out, err = await runs("rejected", "list", "--config", wrong, "--json")
         assert (status, err) == (0, "")
         (listed,) = json.loads(out)["rejected"]
