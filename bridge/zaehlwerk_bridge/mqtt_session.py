@@ -172,7 +172,7 @@ class MqttSession:
 
     def ask(self, topic: str, mark: bytes) -> None:
         """Subscribe to `topic`, and publish `mark` there: what is retained comes back, and then `mark`."""
-        self._client.subscribe(topic, options=SubscribeOptions(qos=0, retainAsPublished=True))  # type: ignore[no-untyped-call]
+        self._client.subscribe(topic, options=SubscribeOptions(qos=0, retainAsPublished=True))
         self._client.publish(topic, mark, qos=0)
 
     def forget(self, topic: str) -> None:
@@ -259,7 +259,7 @@ class MqttSession:
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         if self._received is not None:
-            self._received(message.topic, message.payload, message.retain)
+            self._received(message.topic, bytes(message.payload), message.retain)
 
     def _on_disconnect(
         self,
