@@ -1,6 +1,7 @@
 """Zählwerk's node: load the settings, count, report. Runs at power-on; see firmware/README.md."""
 
 import asyncio
+import gc
 import os
 import random
 import sys
@@ -8,6 +9,9 @@ import sys
 from app import modules
 from counting import SensorError
 
+# While the node is put together it is collected often: what stays lies close together then, and leaves large gaps to
+# the code that comes and goes. Afterwards only where it cannot disturb, or when there is no room left.
+gc.threshold(2048)
 try:
     os.mkdir("state")
 except OSError:
@@ -44,4 +48,5 @@ try:
 except (ValueError, SensorError) as error:
     print("zaehlwerk: cannot start:", error)
     sys.exit(2)
+gc.threshold(-1)
 asyncio.run(node.run())

@@ -16,7 +16,6 @@ _IN_ORDER = (
     "app.intervals",
     "app.state",
     "app.restore",
-    "app.reports",
     "app.uplinks",
     "app.recorder",
 )
@@ -30,10 +29,13 @@ _RARE = (
     "zaehlwerk_protocol.backfill",
     "zaehlwerk_protocol.command",
     "zaehlwerk_protocol.answer",
+    "app.reports",
     "app.commands",
     "app.unplaced",
+    "app.epoch_record",
     "lorawan.transaction",
     "lorawan.join",
+    "lorawan.join_round",
     "lorawan.frames",
     "lorawan.crypto",
     "lorawan.nonces",
@@ -57,6 +59,17 @@ def load():
 _PROTOCOL = "zaehlwerk_protocol."
 # Constants that the program asks for between frames too.
 _STAY = (_PROTOCOL + "ports", _PROTOCOL + "state")
+
+
+def made(what, *arguments):
+    """What a function of `reports` returns; its code and the frames' are unloaded again."""
+    from app import reports
+
+    try:
+        return getattr(reports, what)(*arguments)
+    finally:
+        unload("app.reports")
+        unload_frames()
 
 
 def unload_frames():

@@ -99,7 +99,7 @@ class Node:
             settings["antenna_gain_db"],
             settings["rx_error_ms"],
         )
-        self.device = Device(mac, self._board.radio(), self.quiet, self.uptime, eu868, self.random)
+        self.device = Device(mac, self._board.radio(), self.quiet, self.uptime, self.random)
         # Nobody reads these again; the sensors and the MAC have what they need of them.
         for name in ("channels", "join_eui", "dev_eui", "app_key"):
             del settings[name]

@@ -1,8 +1,11 @@
-"""The frames that a node sends about itself: made from its state, nothing is sent here."""
+"""The frames that a node sends about itself: made from its state, nothing is sent here.
+
+Loaded for one frame, see `modules.made`.
+"""
 
 from micropython import const
 
-from app import VERSION, modules
+from app import VERSION
 from app.intervals import FULL
 from zaehlwerk_protocol import VERSION as PROTOCOL_VERSION
 from zaehlwerk_protocol import state as bits
@@ -55,11 +58,9 @@ def counts(node, record, limit):
     frame = Counts(record.index & 0xFFFF, state_byte(node, record), totals, rows, cover)
     # What lies in the last symbols costs nothing.
     mac = node.device.mac
-    data = frame.encode(
+    return frame.encode(
         min(limit, node.settings["history_bytes"]), lambda size: min(limit, mac.stretch(size, 2))
     )
-    modules.unload_frames()
-    return data
 
 
 def status(node, limit):
@@ -89,11 +90,10 @@ def status(node, limit):
     interval_s = node.settings["interval_s"]
     whole = Status(PROTOCOL_VERSION, state_byte(node), epoch.number, interval_s, anchor, mapping, health)
     frames = [part.encode(limit) for part in whole.split(limit)]
-    modules.unload_frames()
     return frames, record.totals if record is not None and node.intervals.live else None, mapping
 
 
-# Rows that are read from flash at a time: 32 records take 8 kB of heap.
+# Rows that are read from flash at a time: 32 take 3 kB of heap.
 _ROWS = const(32)
 
 
@@ -102,25 +102,23 @@ def backfill(node, unsynced, first, end, limit):
 
     (None, end) when nothing is stored there. Rows without a record are said to be so.
     """
-    from zaehlwerk_protocol.backfill import MAX_ROWS, Backfill
-
     generation, channels = node.epoch.generation, len(node.channel_map)
     stored = node.ring.next_index(unsynced, generation, first, end)
     if stored is None:
         return None, end
-    state = generation | (bits.UNSYNCED if unsynced else 0)
-    if stored >= first + _ROWS:
-        empty = min(stored - first, MAX_ROWS)
-        data = Backfill(first & 0xFFFF, state, channels, (None,) * empty).encode(limit)
-        modules.unload_frames()
-        return data, first + empty
-    found = node.ring.rows(unsynced, generation, first, min(end, first + _ROWS))
     rows, cover = [], []
-    for index in range(first, max(found) + 1):
-        record = found.get(index)
-        rows.append(None if record is None else record.counts)
-        cover.append((0, 0) if record is None else cover_pair(record.covers))
+    far = stored >= first + _ROWS
+    if not far:
+        found = node.ring.rows(unsynced, generation, first, min(end, first + _ROWS))
+        for index in range(first, max(found) + 1):
+            counts, covers = found.get(index, (None, b""))
+            rows.append(counts)
+            cover.append(cover_pair(covers))
+        del found
+    from zaehlwerk_protocol.backfill import MAX_ROWS, Backfill
+
+    if far:
+        rows = (None,) * min(stored - first, MAX_ROWS)
+    state = generation | (bits.UNSYNCED if unsynced else 0)
     frame = Backfill(first & 0xFFFF, state, channels, rows, cover).fit(limit)
-    data, end = frame.encode(limit), first + len(frame.rows)
-    modules.unload_frames()
-    return data, end
+    return frame.encode(limit), first + len(frame.rows)

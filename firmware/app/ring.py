@@ -128,11 +128,16 @@ class Ring:
 
     def at(self, unsynced, generation, index):
         """The stored record of one index, None when there is none."""
-        return self.rows(unsynced, generation, index, index + 1).get(index)
+        for record in self._between(unsynced, generation, index, index + 1, False):
+            return record
+        return None
 
     def rows(self, unsynced, generation, first, end):
-        """{index: Record} of what is stored in [first, end): ask for few at a time, a record takes 250 bytes of heap."""
-        return {record.index: record for record in self._between(unsynced, generation, first, end, False)}
+        """{index: (counts, covers)} of what is stored in [first, end): a row takes some 100 bytes of heap."""
+        return {
+            record.index: (tuple(record.counts), record.covers)
+            for record in self._between(unsynced, generation, first, end, False)
+        }
 
     def next_index(self, unsynced, generation, first, end):
         """The lowest stored index in [first, end), None without one."""

@@ -8,11 +8,11 @@ import struct
 
 from micropython import const
 
+from app import modules
 from app.intervals import NO_SLOT
 from lorawan.records import RecordError, seal, unseal
 
 TOTALS_VERSION = 1
-_EPOCH_VERSION = const(1)
 BOOT_VERSION = 1
 NONE = 0xFFFFFFFF
 _U32 = const(0xFFFFFFFF)
@@ -21,9 +21,6 @@ TOTALS_HEAD = "<BBBII"
 TOTALS_HEAD_BYTES = 11
 CHANNEL = "<IIIIH"
 CHANNEL_BYTES = 18
-
-_EPOCH = "<IB4sBIIBB"
-_EPOCH_BYTES = const(20)
 
 # Command tokens that are remembered: a repeated one is answered and not done twice.
 TOKENS = 8
@@ -91,20 +88,7 @@ class Epoch:
         self.unsynced_done = 0
         self.mappings = []
         self.tokens = []
-        data = read(files, "epoch", _EPOCH_VERSION)
-        self.found = data is not None
-        if data is not None:
-            fields = struct.unpack(_EPOCH, data[:_EPOCH_BYTES])
-            self.number, self.generation, self.layout, flags = fields[:4]
-            self.acknowledged, self.anchored = bool(flags & 1), bool(flags & 2)
-            self.farewell = None if fields[4] == NONE else fields[4]
-            self.unsynced_done, maps, tokens = fields[5:]
-            at = _EPOCH_BYTES
-            for i in range(maps):
-                self.mappings.append(struct.unpack("<II", data[at + 8 * i : at + 8 * i + 8]))
-            at += 8 * maps
-            for i in range(tokens):
-                self.tokens.append(struct.unpack("<HBB", data[at + 4 * i : at + 4 * i + 4]))
+        self.found = self._record("load")
 
     def renew(self, number, layout, farewell):
         """A new epoch: the generation goes on by one, nothing is acknowledged. Stored when this returns."""
@@ -137,23 +121,15 @@ class Epoch:
 
     def save(self):
         """Store it."""
-        flags = int(self.acknowledged) | int(self.anchored) << 1
-        data = struct.pack(
-            _EPOCH,
-            self.number,
-            self.generation,
-            self.layout,
-            flags,
-            NONE if self.farewell is None else self.farewell,
-            self.unsynced_done,
-            len(self.mappings),
-            len(self.tokens),
-        )
-        for mapping in self.mappings:
-            data += struct.pack("<II", *mapping)
-        for token in self.tokens:
-            data += struct.pack("<HBB", *token)
-        self._files.replace("epoch", seal(_EPOCH_VERSION, data))
+        self._record("store")
+
+    def _record(self, what):
+        from app import epoch_record
+
+        try:
+            return getattr(epoch_record, what)(self, self._files)
+        finally:
+            modules.unload("app.epoch_record")
 
 
 def save_crash(files, boots, crash):

@@ -7,7 +7,7 @@ import asyncio
 
 from micropython import const
 
-from app import clock, modules, reports
+from app import clock, modules
 from zaehlwerk_protocol import ports
 
 _DAY_MS = const(86400000)
@@ -176,7 +176,7 @@ class Uplinks:
 
     async def _send_counts(self):
         record = self._newest()
-        frame = reports.counts(self._node, record, self._room())
+        frame = modules.made("counts", self._node, record, self._room())
         self._sent = record.key
         await self._send(ports.COUNTS, frame)
 
@@ -199,7 +199,7 @@ class Uplinks:
         final = self._final()
         record = node.ring.at(*final)
         if record is not None:
-            frame = reports.counts(node, record, self._room())
+            frame = modules.made("counts", node, record, self._room())
             done = await self._send(ports.COUNTS, frame, True)
             if not done.acknowledged:
                 self._final_at = self._retry_at()
@@ -241,7 +241,7 @@ class Uplinks:
         node = self._node
         room = self._room()
         if not self._parts or self._status_wanted or len(self._parts[0]) > room:
-            self._parts, self._totals, self._mapping = reports.status(node, room)
+            self._parts, self._totals, self._mapping = modules.made("status", node, room)
             self._status_epoch = node.epoch.number
             self._status_wanted = False
         done = await self._send(ports.STATUS, self._parts[0], True)
@@ -360,7 +360,9 @@ class _Rows:
         self._end = end
 
     def __call__(self, room):
-        frame, self._first = reports.backfill(self._node, self._unsynced, self._first, self._end, room)
+        frame, self._first = modules.made(
+            "backfill", self._node, self._unsynced, self._first, self._end, room
+        )
         return ports.BACKFILL, frame, self._first >= self._end
 
 

@@ -24,7 +24,7 @@ class Device:
     tx_end is the uptime in ms of the end of the last transmission, radio_error the last failure's text or None.
     """
 
-    def __init__(self, mac, radio, quiet, uptime, region, random):
+    def __init__(self, mac, radio, quiet, uptime, random):
         self.mac = mac
         self.tx_end = 0
         self.radio_error = None
@@ -33,7 +33,6 @@ class Device:
         self._uptime = uptime
         self._begun = None
         self._not_before = 0
-        self._region = region
         self._random = random
         self._turn = asyncio.Lock()
 
@@ -58,7 +57,8 @@ class Device:
         async with self._turn:
             self._begin(spread_ms)
             await self._until(self._not_before)
-            done = await self._run(self.mac.join, *self._next_request())
+            arguments, self._not_before = self._round("next_request", self._begun)
+            done = await self._run(self.mac.join, *arguments)
             if done.joined:
                 self._begun = None
             return done.joined
@@ -72,28 +72,16 @@ class Device:
         """Know when the round began, and what it waits for: after a restart too."""
         if self._begun is not None:
             return
-        attempts, seconds = self.mac.join_round
-        now = self._uptime()
-        self._begun = now - 1000 * seconds
-        if attempts:
-            from lorawan import join
+        self._begun, self._not_before = self._round("begun", spread_ms)
 
-            airtime_us = self.mac.join_airtime_us(self.mac.join_round_rate)
-            self._not_before = now + join.resumed_ms(airtime_us, seconds, self._random)
-            unload("join", "frames", "crypto")
-        else:
-            self._not_before = now + (self._random(spread_ms) if spread_ms else 0)
+    def _round(self, what, argument):
+        """What a function of `join_round` says, loaded for this."""
+        from lorawan import join_round
 
-    def _next_request(self):
-        """(data rate, requests of this round with it, seconds since the first) of a request that goes out now."""
-        from lorawan import join
-
-        attempts, now = self.mac.join_round[0], self._uptime()
-        data_rate, seconds = join.data_rate(self._region, attempts), (now - self._begun) // 1000
-        airtime_us = self.mac.join_airtime_us(data_rate)
-        self._not_before = now + join.pause_ms(airtime_us, seconds, self._random)
-        unload("join")
-        return data_rate, attempts + 1, seconds
+        try:
+            return getattr(join_round, what)(self.mac, self._uptime(), argument, self._random)
+        finally:
+            unload("join_round")
 
     async def fall_back(self):
         """Use the session before the present one again, if that was never heard; whether there was one."""

@@ -1,6 +1,6 @@
-"""Joining: when to ask and how, what is asked, and what an accept makes of it. Loaded while a join is under way.
+"""Joining: what is asked, and what an accept makes of it. Loaded while a join is under way.
 
-LoRaWAN 1.0.4 sections 6.2.5, 6.2.6 and chapter 7.
+LoRaWAN 1.0.4 sections 6.2.5 and 6.2.6.
 """
 
 from micropython import const
@@ -9,52 +9,8 @@ from lorawan import crypto, frames
 from lorawan.region import sub_band
 from lorawan.session import Session
 
-_HOUR_S = const(3600)
-# Less than 36 s of airtime in the first hour, 36 s in the next ten, 8.7 s per day after that. Each request rests for
-# its own share of the period, so that the budget is spread. A frame that begins just before the end of its period is
-# why the shares are below 1 %, 0.1 % and 0.01 %: (seconds since the first request, share of time as 1/n).
-_PERIODS = ((_HOUR_S, 105), (11 * _HOUR_S, 1050))
-_LATER = const(12000)
-
-# Pause between two requests: at least the receive windows, and a random part, so that nodes drift apart.
-_PAUSE_MS = const(8000)
-_PAUSE_SPREAD_MS = const(8000)
-
-# After a restart a pause has so many parts, each of which ends it with a chance of one in so many: a third of one.
-_PARTS = const(16)
-_CHANCES = const(48)
-
 # CFList: five frequencies in 100 Hz, and its type (RP002-1.0.4 section 3.3.1).
 _CF_LIST_BYTES = const(16)
-
-
-def data_rate(region, attempts):
-    """The data rate of the request after `attempts` of this round: the highest first, one lower each, and around."""
-    count = len(region.DATA_RATES)
-    return count - 1 - attempts % count
-
-
-def pause_ms(airtime_us, round_s, random):
-    """How long a round rests from the start of a request of `airtime_us` on, `round_s` after its first one."""
-    share = _LATER
-    for end, n in _PERIODS:
-        if round_s < end:
-            share = n
-            break
-    return max(airtime_us * share // 1000, _PAUSE_MS) + random(_PAUSE_SPREAD_MS)
-
-
-def resumed_ms(airtime_us, round_s, random):
-    """How long a round rests after a restart, when the time since its last request, of `airtime_us`, is not known.
-
-    No longer than if it had just been sent. But no node may wait for ever whose power never lasts as long: each second
-    of power makes a request as likely as the one before, at a third of what the back-off allows.
-    """
-    pause = pause_ms(airtime_us, round_s, random)
-    part = 0
-    while part < _PARTS and random(_CHANCES):
-        part += 1
-    return min(pause, pause * part // _PARTS + random(pause // _PARTS))
 
 
 def request(identity, dev_nonce):

@@ -241,7 +241,7 @@ def test_the_certification_runs_on_a_device_by_itself():
     asyncio.new_event_loop()
     store = Store(Memory(), eu868, JOIN_EUI + DEV_EUI)
     mac = Mac(eu868, store, Identity(JOIN_EUI, DEV_EUI, APP_KEY), lambda n: n // 2, certification=b"\0\2\1\0")
-    device = Device(mac, network, asyncio.Lock(), Uptime(), eu868, lambda n: n // 2)
+    device = Device(mac, network, asyncio.Lock(), Uptime(), lambda n: n // 2)
     resets = []
 
     class Ended(Exception):

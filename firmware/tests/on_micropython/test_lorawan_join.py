@@ -3,7 +3,7 @@
 from expect import raises
 from lorawan_rig import ACCEPT, APP_KEY, HOUR_MS, Memory, Rig
 
-from lorawan import crypto, eu868, frames, join
+from lorawan import crypto, eu868, frames, join, join_round
 from lorawan.operations import Done, Listen
 
 # The request that a real ChirpStack took for DevNonce 0.
@@ -153,7 +153,7 @@ def test_a_downlink_is_no_join_accept():
 
 
 def test_a_round_varies_the_data_rate_from_the_fastest_to_the_slowest_and_around():
-    assert [join.data_rate(eu868, attempts) for attempts in range(7)] == [5, 4, 3, 2, 1, 0, 5]
+    assert [join_round.data_rate(eu868, attempts) for attempts in range(7)] == [5, 4, 3, 2, 1, 0, 5]
 
 
 def requests_of_a_round(hours, airtime_us, random):
@@ -161,7 +161,7 @@ def requests_of_a_round(hours, airtime_us, random):
     now, sent = 0, []
     while now < hours * HOUR_MS:
         sent.append(now)
-        now += join.pause_ms(airtime_us, now // 1000, random)
+        now += join_round.pause_ms(airtime_us, now // 1000, random)
     return sent
 
 
@@ -186,7 +186,7 @@ def test_the_budget_of_the_ten_hours_is_not_spent_in_the_first_of_them():
 
 
 def test_two_requests_are_never_closer_than_the_windows_of_the_first():
-    assert join.pause_ms(1000, 0, lambda n: 0) >= 8000
+    assert join_round.pause_ms(1000, 0, lambda n: 0) >= 8000
 
 
 def test_after_a_restart_a_request_is_as_likely_in_each_minute_and_comes_no_later_than_without():
@@ -197,7 +197,7 @@ def test_after_a_restart_a_request_is_as_likely_in_each_minute_and_comes_no_late
         state[0] = (state[0] * 1103515245 + 12345) & 0x3FFFFFFF
         return (state[0] >> 8) % n
 
-    waits = [join.resumed_ms(1482752, 40 * 3600, dice) for _ in range(2000)]
+    waits = [join_round.resumed_ms(1482752, 40 * 3600, dice) for _ in range(2000)]
     pause = 1482752 * 12000 // 1000
     assert max(waits) <= pause + 8000
     for part in (10, 4, 2):
@@ -208,7 +208,7 @@ def test_after_a_restart_a_request_is_as_likely_in_each_minute_and_comes_no_late
 
 
 def test_pauses_differ_between_devices():
-    assert join.pause_ms(61696, 0, lambda n: 0) != join.pause_ms(61696, 0, lambda n: n - 1)
+    assert join_round.pause_ms(61696, 0, lambda n: 0) != join_round.pause_ms(61696, 0, lambda n: n - 1)
 
 
 def test_request_after_a_restart_waits_as_if_the_last_one_had_just_ended():
