@@ -12,7 +12,7 @@ _VERSION = const(1)
 _HEAD = "<IB4sBIIBB"
 _HEAD_BYTES = const(20)
 _MAPPING = "<II"
-_TOKEN = "<HBB"
+_DONE_COMMAND = "<HBB"
 
 
 def load(epoch, files):
@@ -30,7 +30,7 @@ def load(epoch, files):
         epoch.mappings.append(struct.unpack(_MAPPING, data[at + 8 * i : at + 8 * i + 8]))
     at += 8 * maps
     for i in range(tokens):
-        epoch.tokens.append(struct.unpack(_TOKEN, data[at + 4 * i : at + 4 * i + 4]))
+        epoch.tokens.append(struct.unpack(_DONE_COMMAND, data[at + 4 * i : at + 4 * i + 4]))
     return True
 
 
@@ -50,5 +50,5 @@ def store(epoch, files):
     for mapping in epoch.mappings:
         data += struct.pack(_MAPPING, *mapping)
     for token in epoch.tokens:
-        data += struct.pack(_TOKEN, *token)
+        data += struct.pack(_DONE_COMMAND, *token)
     files.replace("epoch", seal(_VERSION, data))
