@@ -4,10 +4,8 @@ import asyncio
 import gc
 import os
 import random
-import sys
 
 from app import modules
-from counting import SensorError
 
 # While the node is put together it is collected often: what stays lies close together then, and leaves large gaps to
 # the code that comes and goes. Afterwards only where it cannot disturb, or when there is no room left.
@@ -18,21 +16,15 @@ except OSError:
     pass  # it is there
 
 
-def _settings():
-    """(settings, trouble); the code that read them leaves the heap afterwards."""
-    from app import settings
+def _start():
+    """The node as the settings say; the code that read them leaves the heap before there is more."""
+    from app import start
 
     try:
-        document, trouble = settings.load("settings.json", "state/settings.json")
-        return settings.derive(document), trouble
+        document, trouble = start.settings()
     finally:
-        modules.unload("app.settings")
-        modules.unload_frames()
-
-
-def _start():
-    """The node as the settings say."""
-    document, trouble = _settings()
+        modules.unload("app.start", "app.crash")
+        del start
     try:
         board = getattr(__import__("boards." + document["board"]), document["board"])
     except ImportError as error:
@@ -45,8 +37,9 @@ def _start():
 
 try:
     node = _start()
-except (ValueError, SensorError) as error:
-    print("zaehlwerk: cannot start:", error)
-    sys.exit(2)
+except Exception as error:  # noqa: BLE001 - whatever it was, the next start may fare better
+    from app import start
+
+    start.failed(error)
 gc.threshold(-1)
 asyncio.run(node.run())

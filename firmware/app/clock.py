@@ -42,7 +42,17 @@ class Clock:
         self._rate = 0
         self._answers = 0
         self._doubt = None
+        self._asked = False
+        self._hint = None
         self.known = False
+
+    def ask(self, hint=None):
+        """The next uplinks ask for the time, until it is answered.
+
+        hint: UTC in ms that is over by now. An answer from before it must be confirmed by a second one.
+        """
+        self._asked = True
+        self._hint = hint
 
     def utc_ms(self, uptime):
         """UTC in ms at `uptime` ms; only meaningful while `known`."""
@@ -66,7 +76,7 @@ class Clock:
 
     def wants(self, uptime):
         """Whether the next uplink should ask for the time."""
-        if not self.known or self._doubt is not None:
+        if self._asked or not self.known or self._doubt is not None:
             return True
         return uptime - self._uptime >= (_ASK_FIRST_MS if self._answers < 2 else _ASK_MS)
 
@@ -77,6 +87,10 @@ class Clock:
 
     def take(self, utc, uptime):
         """The network says that it was `utc` ms at `uptime`; SET, ABSORBED, DOUBTFUL or JUMPED."""
+        hint, self._hint, self._asked = self._hint, None, False
+        if hint is not None and utc + self._half_ms < hint:
+            self._doubt = (utc, uptime)
+            return DOUBTFUL
         if not self.known:
             self._set(utc, uptime)
             self.known = True

@@ -1,59 +1,20 @@
-"""Loads the node's modules in an order in which what others import is there already, and unloads what is rarely needed.
+"""Loads the node's modules, and unloads what is rarely needed.
 
-Each level of nested imports costs stack, of which the ESP32's main task has 16 kB; and a heap that is filled in order
-fragments less. Frames are made and read a few times an hour: their code is loaded by the function that needs it and
+Frames are made and read a few times an hour: their code is loaded by the function that needs it and
 unloaded when it is done, for together it would take 25 kB.
 """
 
 import gc
 import sys
 
-_IN_ORDER = (
-    "lorawan.session",
-    "lorawan.mac",
-    "lorawan.device",
-    "lorawan.store",
-    "app.intervals",
-    "app.state",
-    "app.restore",
-    "app.uplinks",
-    "app.recorder",
-)
-
-
-# Names stay in the heap for ever, once they were seen. What is loaded now and then is loaded and unloaded before all
-# else, so that its names lie at the bottom of the heap and not between what is to be one free block later.
-_RARE = (
-    "zaehlwerk_protocol.counts",
-    "zaehlwerk_protocol.status",
-    "zaehlwerk_protocol.backfill",
-    "zaehlwerk_protocol.command",
-    "zaehlwerk_protocol.answer",
-    "app.reports",
-    "app.commands",
-    "app.unplaced",
-    "app.epoch_record",
-    "lorawan.transaction",
-    "lorawan.join",
-    "lorawan.join_round",
-    "lorawan.frames",
-    "lorawan.crypto",
-    "lorawan.nonces",
-    "lorawan.session_record",
-    "lorawan.mac_commands",
-)
-
 
 def load():
-    """Import all that stays."""
-    for name in _RARE:
-        __import__(name)
-        unload(name)
-        gc.collect()
-    unload_frames()
+    """Import all that stays; the list of it leaves the heap."""
+    from app import load_order
+
+    load_order.load()
+    unload("app.load_order")
     gc.collect()
-    for name in _IN_ORDER:
-        __import__(name)
 
 
 _PROTOCOL = "zaehlwerk_protocol."

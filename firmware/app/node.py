@@ -6,6 +6,7 @@ import machine
 from micropython import const
 
 from app import modules, state, supervisor
+from app.alarms import Alarms
 from app.clock import Clock
 from app.intervals import Intervals
 from app.recorder import Recorder
@@ -19,6 +20,8 @@ from lorawan.mac import Identity, Mac
 from lorawan.records import Files
 from lorawan.store import Store
 
+# Between two looks at whether this start lasts, and whether the network is heard.
+_PROBATION_S = const(30)
 # Records that stay in RAM: more than a count frame can hold of history.
 _RECENT = const(16)
 
@@ -36,24 +39,32 @@ class Node:
         from app import restore
 
         self._entropy = entropy
-        self._board = board
+        self.board = board
         self._trouble = trouble
         self.uptime = Uptime()
+        self.files = Files("state")
+        self.boots, self.short_starts, self.crash, self.safe = restore.count_boot(self.files)
+        # Whether this start lasted; whether the network was heard in it.
+        self.healthy = self.heard = False
+        if self.safe:
+            restore.leave_out(settings["channels"])
         self.inputs = Inputs(settings["channels"], board.PCNT_UNITS)
         self.inputs.start()
         self.started_at = self.uptime()
         self.quiet = asyncio.Lock()
         self.time_news = asyncio.Event()
-        self.closed = asyncio.Event()
+        # A record was closed, or there is an alarm: whoever sends looks again.
+        self.news = asyncio.Event()
+        # (slot, rows) of the last interval's speeds and occupancy, until they are sent.
+        self.flow = None
         self.closed_at = 0
+        self.blinking = None
         self.joined_at = None
         self.jumped = False
         self.crash_unsaved = False
         self.channel_map = settings["channel_map"]
         self.offset_ms = settings["offset_ms"]
         self.reset_cause = machine.reset_cause()
-        self.files = Files("state")
-        self.boots, self.crash = restore.count_boot(self.files)
         self.ring = Ring(Files("state/ring"), _RECENT)
         self.epoch = state.Epoch(self.files)
         self.clock = Clock(settings["interval_s"] * 500)
@@ -61,6 +72,7 @@ class Node:
         self.intervals.begin(self.started_at)
         state.save_totals(self.files, self.intervals)
         modules.unload("app.restore")
+        self.alarms = Alarms(self)
         self.device = None
 
     def make_intervals(self, channels, interval_s):
@@ -80,7 +92,7 @@ class Node:
     def _store_record(self, record):
         self.ring.append(record)
         self.closed_at = self.uptime()
-        self.closed.set()
+        self.news.set()
 
     def make_device(self):
         """The LoRaWAN device; its own step, because the node counts even when this fails."""
@@ -99,7 +111,7 @@ class Node:
             settings["antenna_gain_db"],
             settings["rx_error_ms"],
         )
-        self.device = Device(mac, self._board.radio(), self.quiet, self.uptime, self.random)
+        self.device = Device(mac, self.board.radio(), self.quiet, self.uptime, self.random)
         # Nobody reads these again; the sensors and the MAC have what they need of them.
         for name in ("channels", "join_eui", "dev_eui", "app_key"):
             del settings[name]
@@ -109,12 +121,12 @@ class Node:
     @property
     def battery_mv(self):
         """Battery voltage in mV, None on mains."""
-        return self._board.battery_mv()
+        return self.board.battery_mv()
 
     @property
     def temperature(self):
         """Temperature in 0.1 degrees, None when the board has no sensor."""
-        return self._board.temperature()
+        return self.board.temperature()
 
     @property
     def faulty(self):
@@ -129,7 +141,7 @@ class Node:
 
     def _battery_level(self):
         """DevStatusAns: 0 on external power, else 1..254 (3.0 V to 4.2 V of a lithium cell)."""
-        battery = self._board.battery_mv()
+        battery = self.board.battery_mv()
         if battery is None:
             return 0
         return 1 + min(253, max(0, (battery - 3000) * 253 // 1200))
@@ -144,20 +156,46 @@ class Node:
         """Store what `note` remembered; called when the flash may be written."""
         if self.crash_unsaved:
             self.crash_unsaved = False
-            state.save_crash(self.files, self.boots, self.crash)
+            state.save_crash(self.files, self.boots, self.short_starts, self.crash or b"")
+
+    def restart(self):
+        """Store what was counted until now, and start anew: the program goes no further."""
+        from app import restart
+
+        restart.now(self)
 
     # --- tasks
+
+    async def _probation(self):
+        """See `probation.over`: until nothing has to be proved any more."""
+        over = False
+        while not over:
+            await asyncio.sleep(_PROBATION_S)
+            async with self.quiet:
+                from app import probation
+
+                try:
+                    over = probation.over(self)
+                finally:
+                    modules.unload("app.probation")
+        return True
 
     async def run(self):
         """Count and send until cancelled."""
         if self._trouble:
             self.note("settings: " + self._trouble)
+        if self.safe:
+            self.note("safe mode after " + (self.crash or b"%d resets" % self.short_starts)[-16:].decode())
         recorder = Recorder(self, machine.WDT)
         uplinks = Uplinks(self)
-        tasks = [("recorder", recorder.run), ("uplinks", uplinks.run)]
+        tasks = [("recorder", recorder.run), ("uplinks", uplinks.run), ("probation", self._probation)]
+        if self.inputs.jams is not None:
+            tasks.append(("look", recorder.look))
         try:
             await supervisor.supervise(tasks, self.uptime, self.note)
         finally:
             self.inputs.stop()
+            if self.blinking is not None:
+                self.blinking.cancel()
             if self.device is not None:
                 self.device.stop()

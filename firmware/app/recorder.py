@@ -13,6 +13,9 @@ from app import state
 # Between two stored totals: what a power cut can take at most, apart from the writing itself (10 s while a
 # transmission and its windows last). 1,440 writes a day; see the README for what that means to the flash.
 SNAPSHOT_MS = const(60000)
+# Between two looks for congestion.
+_LOOK_MS = const(10000)
+_DAY_MS = const(86400000)
 # Three missed rounds.
 WATCHDOG_MS = const(180000)
 
@@ -25,6 +28,7 @@ class Recorder:
         self._watchdog = watchdog
         self._dog = None
         self._next = 0
+        self._silences_at = 0
 
     async def run(self):
         """For ever: read at every boundary and every minute, and when there is news of the time."""
@@ -39,6 +43,8 @@ class Recorder:
                 node.ring.hold()
                 self._settle(now)
                 node.ring.release()
+                node.alarms.check()
+                self._keep_silences(now)
                 state.save_totals(node.files, node.intervals)
                 node.save_crash()
             self._feed()
@@ -67,13 +73,39 @@ class Recorder:
         elif not intervals.live:
             mapping = intervals.mapping
             intervals.place(clock.utc_ms)
+            node.inputs.flow()  # of a time that is no interval
             if mapping is not None:
                 node.epoch.add_mapping(mapping[0], clock.utc_ms(mapping[1]) // 1000)
         elif node.jumped:
             node.jumped = False
             intervals.jump(clock.utc_ms(now))
-        else:
-            intervals.close_due(clock.utc_ms(now))
+        elif intervals.close_due(clock.utc_ms(now)):
+            self._flow(intervals.slot - 1)
+
+    def _flow(self, slot):
+        """Speeds and occupancy of the slot that was just closed; they are taken whether they are sent or not."""
+        node = self._node
+        rows = node.inputs.flow()
+        every = node.settings["flow_every"]
+        if every and slot % every == 0 and any([value is not None for row in rows for value in row]):
+            node.flow = slot, rows
+
+    def _keep_silences(self, now):
+        if now >= self._silences_at:
+            if self._silences_at:
+                self._node.alarms.rarely("store_silences")
+            self._silences_at = now + _DAY_MS
+
+    async def look(self):
+        """For ever: see whether traffic has come to a halt, so often that it is known at once."""
+        node = self._node
+        before = node.uptime()
+        while True:
+            await asyncio.sleep_ms(_LOOK_MS)
+            now = node.uptime()
+            if node.inputs.jams.look(now - before):
+                node.alarms.congestion()
+            before = now
 
     def _feed(self):
         if self._dog is not None:

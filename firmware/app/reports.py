@@ -23,6 +23,8 @@ def state_byte(node, record=None):
     battery = node.battery_mv
     if battery is not None and battery < LOW_BATTERY_MV:
         state |= bits.LOW_BATTERY
+    if node.alarms.tampered:
+        state |= bits.TAMPER
     return state
 
 
@@ -91,6 +93,23 @@ def status(node, limit):
     whole = Status(PROTOCOL_VERSION, state_byte(node), epoch.number, interval_s, anchor, mapping, health)
     frames = [part.encode(limit) for part in whole.split(limit)]
     return frames, record.totals if record is not None and node.intervals.live else None, mapping
+
+
+def alarm(node, kind, raised, mask, value):
+    """An alarm frame as bytes; kind, mask and value as `alarm_news.following` has them."""
+    from zaehlwerk_protocol.alarm import Alarm
+
+    it = node.intervals
+    index = it.slot if it.live else it.unsynced_index
+    at = node.clock.utc_ms(node.uptime()) // 1000 if node.clock.known else None
+    return Alarm(index & 0xFFFF, state_byte(node), kind, raised, mask & 0xFF, at, value).encode()
+
+
+def flow(node, slot, rows, limit):
+    """Flow frames as bytes of at most `limit`, of the closed `slot`."""
+    from zaehlwerk_protocol.flow import Flow
+
+    return [part.encode(limit) for part in Flow(slot & 0xFFFF, state_byte(node), rows).split(limit)]
 
 
 # Rows that are read from flash at a time: 32 take 3 kB of heap.

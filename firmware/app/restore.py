@@ -6,7 +6,6 @@ from micropython import const
 
 from app.intervals import NO_SLOT
 from app.state import (
-    BOOT_VERSION,
     CHANNEL,
     CHANNEL_BYTES,
     NONE,
@@ -14,9 +13,10 @@ from app.state import (
     TOTALS_HEAD,
     TOTALS_HEAD_BYTES,
     TOTALS_VERSION,
+    boot_record,
     read,
+    save_crash,
 )
-from lorawan.records import seal
 
 _U32 = const(0xFFFFFFFF)
 
@@ -103,6 +103,13 @@ class Totals:
         intervals.seen[i] = fields[4] * SEEN_MS
 
 
+def leave_out(channels):
+    """In safe mode all sensors but those that count pulses in hardware are left out: their channels observe nothing."""
+    for i, entry in enumerate(channels):
+        if entry["sensor"] != "pulse":
+            channels[i] = {"sensor": "absent", "output": entry.get("output"), "shares": entry.get("shares")}
+
+
 def load_totals(files):
     """The stored Totals, None when there are none or they are damaged."""
     data = read(files, "totals", TOTALS_VERSION)
@@ -131,12 +138,18 @@ def catch_up(intervals, ring):
         intervals.pulses[i] = max(intervals.pulses[i], intervals.known[i] + intervals.unsynced_totals[i])
 
 
+# After so many starts in a row that did not last until the node was healthy the next one is in safe mode.
+SAFE_AFTER = const(5)
+
+
 def count_boot(files):
-    """(boot count including this one, last crash as bytes or None); the new count is stored."""
-    data = read(files, "boot", BOOT_VERSION)
-    count, crash = 1, None
-    if data is not None:
-        count = int.from_bytes(data[:4], "little") + 1
-        crash = data[4:] or None
-    files.replace("boot", seal(BOOT_VERSION, count.to_bytes(4, "little") + (crash or b"")))
-    return count, crash
+    """(boot count including this one, starts in a row that did not last, last crash as bytes or None, safe).
+
+    Stored, as if this start did not last. safe: this start is in safe mode. The one after it is none, but if that does
+    not last either, the next one is in safe mode again.
+    """
+    count, short, crash = boot_record(files)
+    safe = short >= SAFE_AFTER
+    count, short = count + 1, SAFE_AFTER - 1 if safe else short + 1
+    save_crash(files, count, short, crash or b"")
+    return count, short, crash, safe

@@ -17,7 +17,8 @@ _STALL_MS = 50
 _EARLIEST_S = 3
 REQUIRED = object()
 
-# Kinds of values. A row is (name, kind of value, limit, default, meaning); limit depends on the kind.
+# Kinds of values. A row is (name, kind of value, limit, default, meaning, key in commands); limit depends on the kind.
+# A row of a channel's settings has before its key the kinds of sensor that have it. Keys never change their meaning.
 HEX = "hex"  # limit: number of digits
 INT = "int"  # limit: (lowest, highest)
 OPTIONAL = "int or null"  # the same
@@ -25,24 +26,26 @@ CHOICE = "choice"  # limit: allowed texts
 WORD = "word"  # letters, digits and _, limit: longest
 
 TABLE = (
-    ("dev_eui", HEX, 16, REQUIRED, "DevEUI as printed on the label"),
-    ("join_eui", HEX, 16, REQUIRED, "JoinEUI of the network"),
-    ("app_key", HEX, 32, REQUIRED, "AppKey; never shown, logged or sent"),
-    ("board", WORD, 24, REQUIRED, "module in boards/ with the pins and the radio of this board"),
+    ("dev_eui", HEX, 16, REQUIRED, "DevEUI as printed on the label", "de"),
+    ("join_eui", HEX, 16, REQUIRED, "JoinEUI of the network", "je"),
+    ("app_key", HEX, 32, REQUIRED, "AppKey; never shown, logged or sent", "ak"),
+    ("board", WORD, 24, REQUIRED, "module in boards/ with the pins and the radio of this board", "b"),
     (
         "interval_s",
         INT,
         (60, 3600),
         900,
         "length of an interval in seconds: whole minutes, a divisor of a day",
+        "i",
     ),
-    ("history_bytes", INT, (12, 36), 28, "a count frame is filled with history up to so many bytes"),
+    ("history_bytes", INT, (12, 36), 28, "a count frame is filled with history up to so many bytes", "h"),
     (
         "uplink_offset_s",
         OPTIONAL,
         (0, 3600),
         None,
         "seconds into the interval at which it is reported; null: from the DevEUI",
+        "o",
     ),
     (
         "antenna_gain_db",
@@ -50,12 +53,36 @@ TABLE = (
         (0, 14),
         0,
         "gain of the antenna over isotropic, minus cable; taken off the power",
+        "a",
     ),
-    ("rx_error_ms", INT, (5, 200), 30, "how early or late the node may be in a receive window"),
-    ("grace_s", INT, (0, 600), 20, "seconds after power-on before the watchdog starts, for the technician"),
-    ("channels", "list", (1, 8), REQUIRED, "what is counted, in the order of the frames"),
+    ("rx_error_ms", INT, (5, 200), 30, "how early or late the node may be in a receive window", "x"),
+    (
+        "grace_s",
+        INT,
+        (0, 600),
+        20,
+        "seconds after power-on before the watchdog starts, for the technician",
+        "g",
+    ),
+    (
+        "flow_every",
+        INT,
+        (0, 96),
+        1,
+        "speeds and occupancy of every so many intervals are sent; 0: never",
+        "f",
+    ),
+    (
+        "tamper_pin",
+        OPTIONAL,
+        (0, 48),
+        None,
+        "GPIO that a closed case connects to ground; null: it has no such switch",
+        "t",
+    ),
+    ("channels", "list", (1, 8), REQUIRED, "what is counted, in the order of the frames", "c"),
 )
-# What a channel's sensor can be, and a row's sixth column: the kinds that have this setting; without it all have.
+# What a channel's sensor can be, and in a row of a channel's settings the kinds that have this one.
 KINDS = ("pulse", "contact", "presence", "direction", "tube", "radar")
 _BOUNCING = ("contact", "presence", "direction")
 _SEVERAL = ("direction", "tube", "radar")
@@ -69,9 +96,9 @@ ALL = "all"
 _NAMES = (ALL, "ab", "ba", "motor_ab", "motor_ba", "bicycle_ab", "bicycle_ba", "towards", "away", "unknown")
 
 CHANNEL_TABLE = (
-    ("class", CHOICE, channel.CLASSES, REQUIRED, "what is counted"),
-    ("direction", CHOICE, channel.DIRECTIONS, "unknown", "towards the city is in"),
-    ("sensor", CHOICE, KINDS, "pulse", "kind of sensor, a module in counting/"),
+    ("class", CHOICE, channel.CLASSES, REQUIRED, "what is counted", KINDS, "c"),
+    ("direction", CHOICE, channel.DIRECTIONS, "unknown", "towards the city is in", KINDS, "d"),
+    ("sensor", CHOICE, KINDS, "pulse", "kind of sensor, a module in counting/", KINDS, "s"),
     (
         "shares",
         OPTIONAL,
@@ -79,16 +106,27 @@ CHANNEL_TABLE = (
         None,
         "number of the earlier channel, from 0, whose sensor counts this one too; null: this one has its own",
         _SEVERAL,
+        "h",
     ),
-    ("output", CHOICE, _NAMES, ALL, "which of the passages that its sensor tells apart this is", _SEVERAL),
+    (
+        "output",
+        CHOICE,
+        _NAMES,
+        ALL,
+        "which of the passages that its sensor tells apart this is",
+        _SEVERAL,
+        "o",
+    ),
     (
         "pin",
         INT,
         (0, 48),
         REQUIRED,
         "GPIO of the pulses, of contact, beam or tube A, or of what the radar sends",
+        KINDS,
+        "p",
     ),
-    ("pin_b", INT, (0, 48), REQUIRED, "GPIO of contact, beam or tube B", ("direction", "tube")),
+    ("pin_b", INT, (0, 48), REQUIRED, "GPIO of contact, beam or tube B", ("direction", "tube"), "b"),
     (
         "tx_pin",
         OPTIONAL,
@@ -96,8 +134,17 @@ CHANNEL_TABLE = (
         None,
         "GPIO to the radar, which is then set up; null: not connected",
         ("radar",),
+        "t",
     ),
-    ("ok_pin", OPTIONAL, (0, 48), None, "GPIO that is 1 while the sensor works; null: it has none"),
+    (
+        "ok_pin",
+        OPTIONAL,
+        (0, 48),
+        None,
+        "GPIO that is 1 while the sensor works; null: it has none",
+        KINDS,
+        "k",
+    ),
     (
         "edge",
         CHOICE,
@@ -105,6 +152,7 @@ CHANNEL_TABLE = (
         "rising",
         "edge that counts; of a contact, the level after it is active",
         ("pulse", "contact", "presence", "direction", "tube"),
+        "e",
     ),
     (
         "pull",
@@ -112,17 +160,35 @@ CHANNEL_TABLE = (
         ("none", "up", "down"),
         "none",
         "resistor inside the chip, for the pins of contacts and ok_pin",
+        KINDS,
+        "r",
     ),
-    ("debounce_ms", INT, (2, 200), 10, "a level that lasts so long is no bounce", _BOUNCING),
-    ("gap_ms", INT, (50, 10000), 100, "inactive for so long, and the passage is over", _BOUNCING),
-    ("dead_ms", INT, (0, 60000), 0, "from a passage's begin on so long nothing else counts", ("contact",)),
-    ("window_ms", INT, (100, 10000), 1000, "at most so long from one sensor to the other", ("direction",)),
-    ("distance_mm", INT, (300, 1000), REQUIRED, "from tube to tube, measured on the road", ("tube",)),
-    ("bounce_ms", INT, (5, 40), 25, "edges of a tube so soon after a hit are its bounces", ("tube",)),
-    ("uart", INT, (1, 2), 1, "number of the UART", ("radar",)),
-    ("baud", INT, (9600, 230400), 19200, "its speed", ("radar",)),
-    ("unit", CHOICE, ("kmh", "mps"), "kmh", "unit of the speeds that the radar sends", ("radar",)),
-    ("min_hits", INT, (2, 100), 3, "fewer detections are no passage", ("radar",)),
+    ("debounce_ms", INT, (2, 200), 10, "a level that lasts so long is no bounce", _BOUNCING, "bm"),
+    ("gap_ms", INT, (50, 10000), 100, "inactive for so long, and the passage is over", _BOUNCING, "gm"),
+    (
+        "dead_ms",
+        INT,
+        (0, 60000),
+        0,
+        "from a passage's begin on so long nothing else counts",
+        ("contact",),
+        "dm",
+    ),
+    (
+        "window_ms",
+        INT,
+        (100, 10000),
+        1000,
+        "at most so long from one sensor to the other",
+        ("direction",),
+        "wm",
+    ),
+    ("distance_mm", INT, (300, 1000), REQUIRED, "from tube to tube, measured on the road", ("tube",), "mm"),
+    ("bounce_ms", INT, (5, 40), 25, "edges of a tube so soon after a hit are its bounces", ("tube",), "bo"),
+    ("uart", INT, (1, 2), 1, "number of the UART", ("radar",), "u"),
+    ("baud", INT, (9600, 230400), 19200, "its speed", ("radar",), "br"),
+    ("unit", CHOICE, ("kmh", "mps"), "kmh", "unit of the speeds that the radar sends", ("radar",), "un"),
+    ("min_hits", INT, (2, 100), 3, "fewer detections are no passage", ("radar",), "mh"),
     (
         "quiet_ms",
         INT,
@@ -130,8 +196,9 @@ CHANNEL_TABLE = (
         600,
         "without a detection for so long, and the passage is over",
         ("radar",),
+        "q",
     ),
-    ("min_speed_kmh", INT, (1, 100), 5, "slower detections are ignored", ("radar",)),
+    ("min_speed_kmh", INT, (1, 100), 5, "slower detections are ignored", ("radar",), "ms"),
     (
         "stuck_s",
         INT,
@@ -139,8 +206,35 @@ CHANNEL_TABLE = (
         600,
         "active for longer is a fault",
         ("contact", "presence", "direction", "radar"),
+        "ss",
     ),
-    ("silent_s", OPTIONAL, (60, 604800), None, "without a passage for longer is a fault; null: never"),
+    (
+        "silent_s",
+        OPTIONAL,
+        (0, 604800),
+        None,
+        "without a passage for longer is a fault; 0: never; null: learnt from the sensor's own weeks",
+        KINDS,
+        "si",
+    ),
+    (
+        "jam_occupancy",
+        OPTIONAL,
+        (50, 1000),
+        None,
+        "congestion from so many per mille of the last minute on; null: none is told",
+        ("presence",),
+        "jo",
+    ),
+    (
+        "jam_kmh",
+        OPTIONAL,
+        (3, 100),
+        None,
+        "congestion below this mean speed; null: none is told",
+        ("tube", "radar"),
+        "jk",
+    ),
 )
 
 
@@ -220,7 +314,7 @@ def _channels(list_name, documents):
         if document.get("shares") is None:
             row = CHANNEL_TABLE[2]
             kind = _value(where, row, document.get("sensor", row[3]))
-            table = [row for row in CHANNEL_TABLE if len(row) < 6 or kind in row[5]]
+            table = [row for row in CHANNEL_TABLE if kind in row[5]]
             _known(where, [row[0] for row in table], document, "is no setting of a %s sensor" % kind)
             entries.append(_rows(where, table, document))
         else:
@@ -371,15 +465,20 @@ def _read(path):
         raise SettingsError("%s: longer than %d bytes" % (path, MAX_BYTES))
     with open(path) as file:
         text = file.read()
+    return validate(parse(path, text)), text
+
+
+def parse(where, text):
+    """The document that `text` is, not validated; SettingsError, whose text begins with `where`, if it is no JSON."""
     try:
         document = json.loads(text)
     except ValueError:
-        raise SettingsError("%s: is not JSON" % path)
+        raise SettingsError("%s: is not JSON" % where)
     # MicroPython's reader takes a document that ends too early for a whole one.
     whole = text.strip()[-1:] == "}" and all(text.count(a) == text.count(b) for a, b in ("{}", "[]"))
     if isinstance(document, dict) and not whole:
-        raise SettingsError("%s: is not JSON: brackets are missing, is it cut off?" % path)
-    return validate(document), text
+        raise SettingsError("%s: is not JSON: brackets are missing, is it cut off?" % where)
+    return document
 
 
 def load(path, last_good):

@@ -1,7 +1,7 @@
 """What the node knows of itself across a power cut, as three checksummed records besides the ring. `restore` reads them.
 
 totals: rewritten every minute and at each boundary, kept small. epoch: identity of the totals and what the network
-has not acknowledged yet. boot: how often the node started, and its last crash.
+has not acknowledged yet. boot: how often the node started, how often in a row that did not last, and its last crash.
 """
 
 import struct
@@ -132,6 +132,15 @@ class Epoch:
             modules.unload("app.epoch_record")
 
 
-def save_crash(files, boots, crash):
-    """Remember the last crash (bytes, cut to 60) for the next status."""
-    files.replace("boot", seal(BOOT_VERSION, boots.to_bytes(4, "little") + crash[:60]))
+def boot_record(files):
+    """(number of starts, how many in a row did not last, last crash as bytes or None)."""
+    data = read(files, "boot", BOOT_VERSION)
+    if data is None:
+        return 0, 0, None
+    return int.from_bytes(data[:3], "little"), data[3], data[4:] or None
+
+
+def save_crash(files, boots, short, crash):
+    """Store the number of starts and of those that did not last, and the last crash (bytes, cut to 60)."""
+    head = (boots & 0xFFFFFF).to_bytes(3, "little") + bytes([short])
+    files.replace("boot", seal(BOOT_VERSION, head + crash[:60]))

@@ -14,12 +14,13 @@ _HEALTHY_S = const(600)
 
 
 async def keep(name, start, uptime, crashed):
-    """Run start() (a coroutine function) for ever; crashed(text) is told of every end that was not wanted."""
+    """Run start() (a coroutine function) until it returns True; crashed(text) is told of every other end."""
     pause = _FIRST_PAUSE_S
     while True:
         begun = uptime()
         try:
-            await start()
+            if await start():
+                return
             crashed("%s: ended" % name)
         except MemoryError:
             gc.collect()

@@ -61,7 +61,8 @@ class Uplinks:
         self._final_at = 0
         self._heard_at = 0
         self._unheard = 0
-        self._rejoin = False
+        # Whether a join is tried until it succeeds; ordered: also if the network is heard meanwhile.
+        self._rejoin = self._ordered = False
 
     # --- asked for by others
 
@@ -70,10 +71,14 @@ class Uplinks:
         self._status_wanted = True
         self._status_at = min(self._status_at, self._node.uptime())
 
-    def answer(self, frame):
-        """Send an Answer when its turn comes."""
-        data = frame.encode()
-        self._queue.append(lambda room: (ports.ANSWER, data, True))
+    def answer(self, data, short=None, then=None):
+        """Send an answer frame before all else that waits; `short` when it does not fit; then() comes afterwards."""
+        self._queue.insert(0, lambda room: (ports.ANSWER, short if len(data) > room else data, True, then))
+
+    def rejoin(self):
+        """Join anew. The present session stays in use until there is another one."""
+        self._node.device.rejoin()
+        self._rejoin = self._ordered = True
 
     def backfill(self, unsynced, first, end):
         """Send the stored records [first, end), in as many frames as it takes."""
@@ -107,18 +112,18 @@ class Uplinks:
 
     def _joined(self):
         self._node.joined_at = self._node.uptime()
-        self._rejoin = False
+        self._rejoin = self._ordered = False
         self._status_wanted = True
         self._tries = self._unheard = 0
         self._heard_at = self._node.uptime()
         self._status_at = self._time_at = 0
 
     async def _sleep(self, ms):
-        """At most until the next record is closed; the recorder tells by `closed`."""
+        """At most until there is news: a record that was closed, an alarm."""
         node = self._node
-        node.closed.clear()
+        node.news.clear()
         try:
-            await asyncio.wait_for_ms(node.closed.wait(), ms)
+            await asyncio.wait_for_ms(node.news.wait(), ms)
         except asyncio.TimeoutError:  # noqa: UP041 - MicroPython has no other
             pass
 
@@ -127,11 +132,18 @@ class Uplinks:
         node = self._node
         now = node.uptime()
         due, send = now + _DAY_MS, _nothing
+        alarm_at = node.alarms.due()
+        if alarm_at is not None and alarm_at <= now:
+            return alarm_at, self._send_alarm
         counts_at = self._counts_at()
         if counts_at is not None:
             due, send = counts_at, self._send_counts
             if due <= now:
                 return due, send
+        if alarm_at is not None and alarm_at < due:
+            due, send = alarm_at, self._send_alarm
+        if node.flow is not None and counts_at is None:
+            self._queue_flow()
         if self._status_due() and self._status_at < due:
             due, send = self._status_at, self._send_status
         if self._final() is not None and self._final_at < due:
@@ -273,6 +285,27 @@ class Uplinks:
             pause += node.settings["interval_s"] * 1000
         return node.uptime() + pause
 
+    # --- alarms, speeds and occupancy
+
+    async def _send_alarm(self):
+        """Confirmed; tried again until it is acknowledged, or over."""
+        node = self._node
+        kind, raised, mask, value = node.alarms.rarely("following")
+        frame = modules.made("alarm", node, kind, raised, mask, value)
+        node.alarms.spent(_RETRY_MS + node.random(_RETRY_SPREAD_MS))
+        done = await self._send(ports.ALARM, frame, True)
+        if done.acknowledged:
+            async with node.quiet:
+                node.alarms.acknowledged(kind, raised, mask)
+
+    def _queue_flow(self):
+        node = self._node
+        (slot, rows), node.flow = node.flow, None
+        for frame in modules.made("flow", node, slot, rows, self._room()):
+            self._queue.append(
+                lambda room, frame=frame: (ports.FLOW, frame if len(frame) <= room else None, True)
+            )
+
     # --- time, answers, backfill
 
     async def _send_empty(self):
@@ -289,12 +322,16 @@ class Uplinks:
 
     async def _send_queued(self):
         room = self._room()
-        port, frame, last = self._queue[0](room)
+        port, frame, last, *then = self._queue[0](room)
         if last:
             self._queue.pop(0)
         if frame is None:
             return
-        await self._send(port, frame)
+        try:
+            await self._send(port, frame)
+        finally:
+            if then and then[0] is not None:
+                then[0]()
         airtime_ms = self._node.device.mac.airtime_us(len(frame)) // 1000
         self._queue_at = self._node.uptime() + max(_PAUSE_MS, _PACE * airtime_ms)
 
@@ -323,7 +360,8 @@ class Uplinks:
             airtime_ms = node.device.mac.airtime_us(0) // 1000
             self._soon_at = node.uptime() + max(pause, _PACE * airtime_ms)
         if done.heard:
-            self._heard_at, self._unheard, self._rejoin = node.uptime(), 0, False
+            node.heard = True
+            self._heard_at, self._unheard, self._rejoin = node.uptime(), 0, self._ordered
         elif link_check:
             self._unheard += 1
             if self._unheard >= _LOST_AFTER and not self._rejoin:

@@ -2,7 +2,7 @@
 
 Not the variants with a TCXO, whose enable pin takes the place of DIO1. Pins after the examples' utilities.h
 and docs/en/t3_v161_sx1276/t3_v161_sx1276_hw.md of Xinyuan-LilyGO/LilyGo-LoRa-Series and Meshtastic's
-variants/esp32/tlora_v2_1_16/variant.h, which agree; LilyGO's schematic is T3_V1.6.1.pdf.
+variants/esp32/tlora_v2_1_16/variant.h, which agree; LED after the same utilities.h (25, bright at 1). LilyGO's schematic is T3_V1.6.1.pdf.
 """
 
 from machine import ADC, SPI, Pin
@@ -11,6 +11,7 @@ from radio.sx1276 import Sx1276
 from radio.transceiver import Transceiver
 
 PCNT_UNITS = 8
+LED = (25, 1)
 
 
 def radio():

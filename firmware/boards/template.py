@@ -8,6 +8,9 @@ from radio import RadioError
 # Hardware counters of the chip (esp32.PCNT): 8 on the ESP32, 4 on the ESP32-S3.
 PCNT_UNITS = 8
 
+# (GPIO, level at which it shines) of the LED that a technician sees, None without.
+LED = None
+
 
 def radio():
     """The radio of this board, not started yet."""

@@ -8,6 +8,8 @@ class Sensor:
     def observed(self)      ms since the last call in which the sensor really watched
     def flow(self)          per output: (mean speed, v85, occupancy) since the last call, None where there is none;
                             speeds in 0.1 km/h, occupancy in per mille of that time
+    def lately(self)        per output: (mean speed, occupancy) since the last call of this, as of the last take: what
+                            congestion is told from, in between
     health                  codes of this module, added up: what was noted up to the last take
     faulty                  True when something about it cannot be trusted: a code of FAULTS
 

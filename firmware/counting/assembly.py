@@ -10,6 +10,7 @@ COUNTERS = {
     "direction": (0, 2),
     "tube": (0, 0),
     "radar": (0, 0),
+    "absent": (0, 0),
 }
 
 
@@ -54,3 +55,18 @@ def assemble(channels, units):
             unit += least + extra
         sources.append((owners[owner], entry.get("output")))
     return sensors, sources, silent_s
+
+
+def jams(inputs, channels):
+    """The Jams that the channels' settings ask for, None without any."""
+    limits = {}
+    for i, entry in enumerate(channels):
+        owner = entry if entry.get("shares") is None else channels[entry["shares"]]
+        occupancy, kmh = owner.get("jam_occupancy"), owner.get("jam_kmh")
+        if occupancy is not None or kmh is not None:
+            limits[i] = (occupancy, False) if kmh is None else (kmh * 10, True)
+    if not limits:
+        return None
+    from counting.congestion import Jams
+
+    return Jams(inputs, limits)

@@ -51,11 +51,13 @@ class Doppler:
     def feed(self, byte, now):
         """Take in a byte that came until `now`."""
         if byte not in b"\r\n":
-            if self._length < LONGEST:
-                self._line[self._length] = byte
-                self._length += 1
-            else:
+            if self._length == LONGEST:
+                # Noise need not have line ends.
+                self.bad = (self.bad + 1) & SUMS
+                self._length = 0
                 self._skip = True
+            self._line[self._length] = byte
+            self._length += 1
             return
         if self._length or self._skip:
             self._now = now

@@ -3,22 +3,26 @@
 import sys
 
 import counting
-from counting import FAULTS, SILENT
+from counting import FAULTS, SILENT, STUCK
+from counting.silence import Silence
 
 
 class Inputs:
     """channels: the settings' entries, in channel order; units: how many hardware counters the board has.
 
-    health: per channel the codes of its sensor, as of the last reading.
+    health: per channel the codes of its sensor, as of the last reading. jams: what looks for congestion, or None if
+    no channel asks for it. silences: per sensor.
     """
 
     def __init__(self, channels, units):
-        from counting.assembly import assemble
+        from counting.assembly import assemble, jams
 
         # Sensors; per channel the number of its sensor, and of its output there, None being all of them.
-        self._sensors, self._sources, self._silent_s = assemble(channels, units)
+        self._sensors, self._sources, silent_s = assemble(channels, units)
+        self.jams = jams(self, channels)
         del sys.modules["counting.assembly"], counting.assembly
-        self._silence_ms = [0] * len(self._sensors)
+        self.silences = [Silence(None if s is None else s * 1000) for s in silent_s]
+        self._taken = [None] * len(self._sensors)
         self.health = [0] * len(channels)
 
     def start(self):
@@ -32,19 +36,40 @@ class Inputs:
             sensor.stop()
 
     def read(self):
-        """(pulses per channel, observed ms per channel) since the last reading."""
+        """(pulses per channel, observed ms per channel) since the last reading.
+
+        A sensor that is stuck, or silent for longer than an empty street could be, has observed nothing.
+        """
         taken, seen, codes = [], [], []
-        for i, sensor in enumerate(self._sensors):
-            taken.append(sensor.take())
-            seen.append(sensor.observed())
-            codes.append(sensor.health)
-            self._silence_ms[i] = 0 if sum(taken[i]) else self._silence_ms[i] + seen[i]
-            silent_s = self._silent_s[i]
-            if silent_s is not None and self._silence_ms[i] >= silent_s * 1000:
-                codes[i] |= SILENT
+        for i in range(len(self._sensors)):
+            counts, ms, noted = self._gather(i)
+            self._taken[i] = None
+            if self.silences[i].passed(ms, sum(counts)):
+                noted |= SILENT
+            taken.append(counts)
+            seen.append(0 if noted & (STUCK | SILENT) else ms)
+            codes.append(noted)
         self.health = [codes[i] for i, _ in self._sources]
         counts = [sum(taken[i]) if output is None else taken[i][output] for i, output in self._sources]
         return counts, [seen[i] for i, _ in self._sources]
+
+    def _gather(self, i):
+        """(counts per output, observed ms, codes) of a sensor since the last reading, with what `look` took before."""
+        sensor = self._sensors[i]
+        counts, ms, noted = sensor.take(), sensor.observed(), sensor.health
+        before = self._taken[i]
+        if before is not None:
+            counts = [counts[n] + before[0][n] for n in range(len(counts))]
+            ms, noted = ms + before[1], noted | before[2]
+        return counts, ms, noted
+
+    def lately(self, channel, taken):
+        """(mean speed, occupancy) of a channel since the last call; taken: the sensors that were asked before, by number."""
+        i, output = self._sources[channel]
+        if i not in taken:
+            self._taken[i] = self._gather(i)
+            taken[i] = self._sensors[i].lately()
+        return taken[i][output or 0]
 
     def flow(self):
         """Per channel (mean speed, v85, occupancy) since the last call, each None where there is none.
@@ -53,6 +78,10 @@ class Inputs:
         """
         flows = [sensor.flow() for sensor in self._sensors]
         return [flows[i][output or 0] for i, output in self._sources]
+
+    def silence_ms(self, channel):
+        """How long a channel's sensor has told of nothing."""
+        return self.silences[self._sources[channel][0]].ms
 
     @property
     def faulty(self):

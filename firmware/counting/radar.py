@@ -16,6 +16,8 @@ from counting.watch import later
 _ROOM = const(128)
 # What the UART's driver keeps outside of our heap: 1 s at 19,200 baud.
 _BUFFER = const(2048)
+# The driver takes up to 120 bytes at once; when these do not fit it takes none (ESP-IDF, uart.c).
+_FULL = const(_BUFFER - 120)
 _PART = const(128)
 # Sent to the sensor: its unit (UM-003, "Speed Output Units"), both directions, and a zero when nothing moves ("Blank
 # Data Reporting"), so that its silence can be told from its death.
@@ -65,7 +67,7 @@ class RadarSensor(Sensor):
         """The interrupt handler, and a tick once a reading."""
         now = time.ticks_ms()
         doppler, part = self._doppler, self._part
-        full = uart.any() >= _BUFFER - 1
+        full = uart.any() > _FULL
         while True:
             n = uart.readinto(part)
             if not n:
@@ -114,3 +116,7 @@ class RadarSensor(Sensor):
     def flow(self):
         """(mean speed, v85, None) per output since the last call; of the output "all" the first."""
         return [speeds.taken() + (None,) for speeds in self._speeds]  # noqa: RUF005 - MicroPython cannot do that
+
+    def lately(self):
+        """(mean speed, None) per output since the last call of this."""
+        return [(speeds.lately(), None) for speeds in self._speeds]

@@ -49,6 +49,10 @@ class Sensor:
         """(mean speed, v85, occupancy) per output since the last call: nothing, unless a kind knows more."""
         return ((None, None, None),) * self.outputs
 
+    def lately(self):
+        """(mean speed, occupancy) per output since the last call of this."""
+        return ((None, None),) * self.outputs
+
     @property
     def faulty(self):
         """Whether somebody has to look at it."""

@@ -15,6 +15,8 @@ class Speeds:
     def __init__(self):
         self._classes = array("H", bytes(2 * CLASSES))
         self._sum = self._n = 0
+        # Since the last `lately`.
+        self._late_sum = self._late_n = 0
 
     def add(self, speed):
         """Count one."""
@@ -23,6 +25,14 @@ class Speeds:
         self._classes[i] = min(self._classes[i] + 1, 0xFFFF)
         self._sum += speed
         self._n += 1
+        self._late_sum += speed
+        self._late_n += 1
+
+    def lately(self):
+        """The mean since the last call of this, None without any."""
+        n, total = self._late_n, self._late_sum
+        self._late_sum = self._late_n = 0
+        return (total + n // 2) // n if n else None
 
     def taken(self):
         """(mean, v85), both None when there was none; and begin anew."""

@@ -94,3 +94,7 @@ class TubeSensor(Sensor):
     def flow(self):
         """(mean speed, v85, None) per output since the last call."""
         return [speeds.taken() + (None,) for speeds in self._speeds] + [(None, None, None)]  # noqa: RUF005 - MicroPython cannot do that
+
+    def lately(self):
+        """(mean speed, None) per output since the last call of this."""
+        return [(speeds.lately(), None) for speeds in self._speeds] + [(None, None)]

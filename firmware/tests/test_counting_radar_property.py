@@ -63,7 +63,7 @@ def test_every_whole_line_is_read_and_no_garbage_is(rows: list) -> None:
     for (form, tenths, away), end, garbage in rows:
         if garbage is not None:
             heard.feed(garbage + end)
-            bad += 1
+            bad += 1 + (len(garbage) - 1) // LONGEST
         heard.feed(form(tenths, away) + end)
         expected.append((tenths, int(away)))
     assert heard.hits == expected
@@ -121,6 +121,16 @@ def test_a_line_that_is_no_speed_is_garbage(line: bytes) -> None:
     heard.feed(line + b"\r\n12.3\r\n")
     assert heard.hits == [(123, 0)]
     assert heard.doppler.bad == before + 1
+
+
+def test_noise_without_a_line_end_is_garbage_and_costs_no_line_after_it() -> None:
+    """A line at another speed can look like that: it must not look like an empty street."""
+    heard = Heard()
+    before = heard.doppler.bad
+    heard.feed(b"\xf8" * (10 * LONGEST + 1))
+    assert heard.doppler.bad == before + 10
+    heard.feed(b"\n12.3\n")
+    assert heard.hits == [(123, 0)]
 
 
 def test_an_answer_of_the_sensor_is_neither_speed_nor_garbage() -> None:

@@ -39,14 +39,12 @@ class Board:
 
     PCNT_UNITS = 8
 
-    def __init__(self, network):
+    def __init__(self, network, battery):
         self._network = network
+        self.battery_mv = battery
 
     def radio(self):
         return self._network
-
-    def battery_mv(self):
-        return None
 
     def temperature(self):
         return 215
@@ -71,6 +69,7 @@ class Site:
         self.flash = Flash()
         self.flash.format()
         self.node = None
+        self.battery = lambda: None
 
     def now(self):
         return world.now_us // 1000000
@@ -108,7 +107,9 @@ class Site:
                 os.mkdir("state")
             except OSError:
                 pass
-            self.node = Node(settings, None, Board(self.network), random.randrange, self._entropy)
+            self.node = Node(
+                settings, None, Board(self.network, self.battery), random.randrange, self._entropy
+            )
             asyncio.run(self.node.run())
         except PowerCut:
             world.events[:] = [event for event in world.events if event[1] not in (off, die)]

@@ -620,6 +620,15 @@ def test_a_stall_longer_than_the_uart_can_hold_is_flagged_and_not_observed():
     assert doppler.heard == 341
 
 
+def test_a_buffer_too_full_for_what_the_driver_takes_at_once_is_flagged():
+    """ESP-IDF moves up to 120 bytes; where these do not fit it waits, and the chip's own 128 overflow unseen."""
+    made = inputs(*RADAR)
+    UART.last.room = 2048 - 119
+    UART.last.send(b"50.0\r\n" * 400)
+    made.read()
+    assert made.health[0] & OVERFLOW
+
+
 def test_a_radar_that_says_nothing_or_only_garbage_is_a_fault():
     made = inputs(*RADAR)
     after(60000)
@@ -661,7 +670,7 @@ def test_each_kind_has_the_outputs_that_the_settings_name():
 
 
 def test_only_what_the_configured_kind_needs_is_loaded():
-    base = ["inputs", "sensor", "watch"]
+    base = ["inputs", "sensor", "silence", "watch"]
     bouncing = ["contact", "counter", "debounce"]
     for channels, modules in (
         ([{"class": "bicycle", "pin": 4}], ["counter", "pulse"]),

@@ -330,7 +330,7 @@ def test_a_token_is_remembered_across_a_power_cut():
 def test_commands_that_cannot_be_done_are_refused_by_name():
     site = Site(unix=MIDNIGHT - 600)
     requests = (
-        (1, command.REBOOT, (), answer.REFUSED),
+        (1, command.IDENTIFY, (5,), answer.REFUSED),
         (2, 99, (), answer.UNKNOWN_KIND),
         (3, command.BACKFILL, (0, 1), answer.BAD_ARGS),
         (4, command.BACKFILL, (0, slot(-500000), 5), answer.NO_RECORD),

@@ -10,7 +10,17 @@ def reset_cause():
     return cause
 
 
+class Reset(BaseException):
+    """The chip starts anew."""
+
+
+def reset():
+    raise Reset
+
+
 levels = {}
+# [(GPIO, level)] of what the node itself drove.
+driven = []
 handlers = {}
 
 
@@ -19,12 +29,17 @@ class Pin:
     PULL_DOWN, PULL_UP = 1, 2
     IRQ_RISING, IRQ_FALLING = 1, 2
 
-    def __init__(self, number, mode=-1, pull=-1):
+    def __init__(self, number, mode=-1, pull=-1, value=None):
         if number < 0 or number > 48:
             raise ValueError("invalid pin")
         self.id = number
+        if value is not None:
+            self.value(value)
 
-    def value(self):
+    def value(self, level=None):
+        if level is not None:
+            levels[self.id] = level
+            driven.append((self.id, level))
         return levels.get(self.id, 1)
 
     def irq(self, handler=None, trigger=3):

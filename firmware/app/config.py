@@ -1,0 +1,91 @@
+"""Settings by command: told as they are, and changed as a whole. Loaded for one command.
+
+In a command's document every setting has its key from the table of `settings` or its name; values are those of
+settings.json. What is left out stays as it is, but channels are named all or not at all.
+"""
+
+import json
+
+from app import modules, trial
+from app import settings as table
+from app.start import LAST_GOOD
+
+# Never by command: a node that is somebody else, or has other wires, would be lost. app_key is never told either.
+FIXED = ("dev_eui", "join_eui", "app_key", "board")
+SECRET = "app_key"
+_CHANNELS = "channels"
+
+
+def told(files):
+    """The settings in force as bytes, by keys in the table's order, without the AppKey and what has its default."""
+    document = table.parse("settings", trial.text_of(files, LAST_GOOD))
+    parts = []
+    for row in table.TABLE:
+        name = row[0]
+        if name == _CHANNELS:
+            entries = [_object(_shown(table.CHANNEL_TABLE, entry)) for entry in document[name]]
+            parts.append((row[-1], "[" + ",".join(entries) + "]"))
+        elif name != SECRET:
+            parts += _shown([row], document)
+    return _object(parts).encode()
+
+
+def _shown(rows, document):
+    return [
+        (row[-1], _json(document[row[0]]))
+        for row in rows
+        if row[0] in document and document[row[0]] != row[3]
+    ]
+
+
+def _object(pairs):
+    return "{" + ",".join(['"%s":%s' % pair for pair in pairs]) + "}"
+
+
+def _json(value):
+    return json.dumps(value)
+
+
+def change(files, changes):
+    """Put the settings in force, with `changes` (a document as bytes), on trial from the next start on.
+
+    Whether there is anything to try: False when all is so already. Raises SettingsError, a ValueError, with the reason.
+    """
+    try:
+        wanted = table.parse("config", changes.decode())
+    except UnicodeError:
+        raise table.SettingsError("config: is not UTF-8")
+    present = table.parse("settings", trial.text_of(files, LAST_GOOD))
+    document = dict(present)
+    for name, value in _named(table.TABLE, wanted):
+        if name == _CHANNELS and isinstance(value, list):
+            value = [dict(_named(table.CHANNEL_TABLE, entry)) for entry in value]
+        if name in FIXED and (name == SECRET or value != present[name]):
+            raise table.SettingsError("%s: not by command" % name)
+        document[name] = value
+    if table.validate(document) == table.validate(present):
+        return False
+    text = json.dumps(document)
+    if len(text) > table.MAX_BYTES:
+        raise table.SettingsError("longer than %d bytes" % table.MAX_BYTES)
+    trial.put(files, text)
+    return True
+
+
+def _named(rows, document):
+    """[(name, value)] of a document by keys or names."""
+    if not isinstance(document, dict):
+        raise table.SettingsError("config: must be an object")
+    found: dict = {}
+    for key in document:
+        names = [row[0] for row in rows if row[-1] == key]
+        name = names[0] if names else key
+        if name in found:
+            raise table.SettingsError("%s: twice" % name)
+        found[name] = document[key]
+    return found.items()
+
+
+def unload():
+    """Take this out of the heap, and what it brought."""
+    modules.unload("app.config", "app.settings", "app.trial", "app.start", "app.crash")
