@@ -5,7 +5,11 @@ command be done twice: a reboot cannot loop.
 """
 
 import asyncio
+import gc
 
+from micropython import const
+
+from app import modules
 from zaehlwerk_protocol import answer, command
 from zaehlwerk_protocol.errors import FrameError
 
@@ -17,45 +21,102 @@ def handle(node, uplinks, payload):
     except FrameError as error:
         node.note("command refused: %s" % error)
         return
-    for token, kind, result in node.epoch.tokens:
-        if token == asked.token:
-            _answer(uplinks, token, kind, result)
-            return
-    result, act, then = _judge(node, uplinks, asked)
-    node.epoch.add_token(asked.token, asked.kind & 0xFF, result)
+    data, known = (), [entry for entry in node.epoch.tokens if entry[0] == asked.token]
+    # To tell the settings again does nothing, and the answer of before is not stored.
+    if known and not known[0][1] == asked.kind == command.GET_CONFIG:
+        _answer(uplinks, *known[0])
+        return
+    act = then = None
+    if asked.kind in _ABOUT_SETTINGS and command.arguments_fit(asked.kind, asked.args):
+        result, data, then = _settings(node, uplinks, asked)
+    else:
+        result, act, then = _judge(node, uplinks, asked)
+    if not known:
+        node.epoch.add_token(asked.token, asked.kind & 0xFF, result)
     if act is not None:
         act()
     if asked.kind not in _ANSWERED_BY_ITSELF or result != answer.OK:
-        _answer(uplinks, asked.token, asked.kind, result, then)
+        _answer(uplinks, asked.token, asked.kind, result, data, then)
 
 
 # What follows is the answer.
 _ANSWERED_BY_ITSELF = (command.STATUS, command.BACKFILL)
+_ABOUT_SETTINGS = (command.GET_CONFIG, command.SET_CONFIG)
 
 
-def _answer(uplinks, token, kind, result, then=None):
-    uplinks.answer(answer.Answer(token, kind, result).encode(), None, then)
+def _answer(uplinks, token, kind, result, data=(), then=None):
+    frame = answer.Answer(token, kind, result, data).encode()
+    # What no longer fits must be asked for anew.
+    short = answer.Answer(token, kind, answer.REFUSED).encode()
+    uplinks.answer(frame, short, then)
+
+
+# Bytes of an answer around the piece of a document, and around a reason, at most.
+_AROUND_PIECE = const(12)
+_AROUND_REASON = const(10)
+
+
+def _settings(node, uplinks, asked):
+    """(result, data of the answer, what to do when it was sent or None). New settings are stored when this returns."""
+    try:
+        if asked.kind == command.GET_CONFIG:
+            return _piece(node, uplinks.longest, *asked.args)
+        return _part(node, *asked.args)
+    except ValueError as error:
+        return answer.BAD_ARGS, (str(error).encode()[: uplinks.longest - _AROUND_REASON],), None
+    except MemoryError:
+        return answer.REFUSED, (), None
+    finally:
+        modules.unload("app.config", "app.parts", "app.settings", "app.trial")
+        gc.collect()
+
+
+def _piece(node, longest, part):
+    """One piece of the settings in force. All have the length that fits when the first one is asked for."""
+    from app import config
+
+    whole = config.told(node.files)
+    if part == 0 or node.piece is None:
+        node.piece = longest - _AROUND_PIECE
+    first, parts = part * node.piece, -(-len(whole) // node.piece)
+    if part >= parts:
+        return answer.NO_RECORD, (), None
+    return answer.OK, (parts, whole[first : first + node.piece]), None
+
+
+def _part(node, part, parts, digest, piece):
+    """A piece of new settings; when it is the last one they are judged, and tried from the next start on."""
+    from app.parts import take
+
+    whole = take(node.files, part, parts, digest, piece)
+    if whole is None:
+        return answer.INCOMPLETE, (), None
+    del take
+    modules.unload("app.parts")
+    from app import config, trial
+
+    if node.settings.get("trial"):
+        # This command was heard under them.
+        trial.keep(node.files)
+        node.settings["trial"] = False
+    return answer.OK, (), node.restart if config.change(node.files, whole) else None
 
 
 def _judge(node, uplinks, asked):
     """(result, what to do at once or None, what to do when the answer was sent or None)."""
     kind, args = asked.kind, asked.args
     fit = command.arguments_fit(kind, args)
-    if fit is None:
-        return answer.UNKNOWN_KIND, None, None
     if not fit:
-        return answer.BAD_ARGS, None, None
-    if kind == command.STATUS:
-        return answer.OK, uplinks.request_status, None
+        return (answer.UNKNOWN_KIND if fit is None else answer.BAD_ARGS), None, None
     if kind == command.BACKFILL:
         result, act = _backfill(node, uplinks, *args)
         return result, act, None
-    if kind == command.REBOOT:
-        return answer.OK, None, node.restart
-    if kind == command.REJOIN:
-        return answer.OK, None, uplinks.rejoin
+    if kind in (command.REBOOT, command.REJOIN):
+        return answer.OK, None, node.restart if kind == command.REBOOT else uplinks.rejoin
     act = None
-    if kind == command.TIME:
+    if kind == command.STATUS:
+        act = uplinks.request_status
+    elif kind == command.TIME:
         act = lambda: node.clock.ask(args[0] * 1000 if args else None)  # noqa: E731
     elif kind == command.IDENTIFY and getattr(node.board, "LED", None) is not None:
         act = lambda: _identify(node, args[0])  # noqa: E731

@@ -6,26 +6,25 @@ settings.json. What is left out stays as it is, but channels are named all or no
 
 import json
 
-from app import modules, trial
 from app import settings as table
-from app.start import LAST_GOOD
+from app import trial
 
 # Never by command: a node that is somebody else, or has other wires, would be lost. app_key is never told either.
 FIXED = ("dev_eui", "join_eui", "app_key", "board")
-SECRET = "app_key"
+_SECRET = FIXED[2]
 _CHANNELS = "channels"
 
 
 def told(files):
     """The settings in force as bytes, by keys in the table's order, without the AppKey and what has its default."""
-    document = table.parse("settings", trial.text_of(files, LAST_GOOD))
+    document = table.parse("settings", trial.text_of(files))
     parts = []
     for row in table.TABLE:
         name = row[0]
         if name == _CHANNELS:
             entries = [_object(_shown(table.CHANNEL_TABLE, entry)) for entry in document[name]]
             parts.append((row[-1], "[" + ",".join(entries) + "]"))
-        elif name != SECRET:
+        elif name != _SECRET:
             parts += _shown([row], document)
     return _object(parts).encode()
 
@@ -55,18 +54,19 @@ def change(files, changes):
         wanted = table.parse("config", changes.decode())
     except UnicodeError:
         raise table.SettingsError("config: is not UTF-8")
-    present = table.parse("settings", trial.text_of(files, LAST_GOOD))
+    present = table.parse("settings", trial.text_of(files))
     document = dict(present)
     for name, value in _named(table.TABLE, wanted):
         if name == _CHANNELS and isinstance(value, list):
-            value = [dict(_named(table.CHANNEL_TABLE, entry)) for entry in value]
-        if name in FIXED and (name == SECRET or value != present[name]):
+            document[name] = [dict(_named(table.CHANNEL_TABLE, entry)) for entry in value]
+        elif name in FIXED and (name == _SECRET or value != present[name]):
             raise table.SettingsError("%s: not by command" % name)
-        document[name] = value
+        else:
+            document[name] = value
     if table.validate(document) == table.validate(present):
         return False
     text = json.dumps(document)
-    if len(text) > table.MAX_BYTES:
+    if len(text.encode()) > table.MAX_BYTES:
         raise table.SettingsError("longer than %d bytes" % table.MAX_BYTES)
     trial.put(files, text)
     return True
@@ -84,8 +84,3 @@ def _named(rows, document):
             raise table.SettingsError("%s: twice" % name)
         found[name] = document[key]
     return found.items()
-
-
-def unload():
-    """Take this out of the heap, and what it brought."""
-    modules.unload("app.config", "app.settings", "app.trial", "app.start", "app.crash")

@@ -59,6 +59,8 @@ class Node:
         self.flow = None
         self.closed_at = 0
         self.blinking = None
+        # Bytes of a piece of the settings that are being asked for.
+        self.piece = None
         self.joined_at = None
         self.jumped = False
         self.crash_unsaved = False

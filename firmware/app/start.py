@@ -10,7 +10,6 @@ from app import modules, state
 from app.crash import describe
 from lorawan.records import Files
 
-LAST_GOOD = "state/settings.json"
 # Time for a technician to interrupt before it begins anew, and a bound of what a failing start wears the flash.
 _PAUSE_S = const(60)
 
@@ -35,7 +34,7 @@ def settings():
                 trouble = str(error)
         on_trial = document is not None
         if document is None:
-            document, wrong = table.load(trial.DOCUMENT, LAST_GOOD)
+            document, wrong = table.load(trial.DOCUMENT, trial.LAST_GOOD)
             trouble = wrong or (trouble and "rolled back, " + trouble)
         document["trial"] = on_trial
         return table.derive(document), trouble

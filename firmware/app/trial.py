@@ -20,14 +20,15 @@ _VERSION = const(1)
 # Number of starts, then the CRC-32 of settings.json.
 _HEAD_BYTES = const(5)
 DOCUMENT = "settings.json"
+LAST_GOOD = "state/settings.json"
 
 
-def text_of(files, path):
-    """The text of the document in force: that on trial, else the last good one. files: a `records.Files`; path: of that."""
+def text_of(files):
+    """The text of the document in force: that on trial, else the last good one. files: the `records.Files` of state/."""
     record = read(files, _RECORD, _VERSION)
     if record is not None:
         return record[_HEAD_BYTES:].decode()
-    with open(path) as file:
+    with open(LAST_GOOD) as file:
         return file.read()
 
 

@@ -73,7 +73,15 @@ class Uplinks:
 
     def answer(self, data, short=None, then=None):
         """Send an answer frame before all else that waits; `short` when it does not fit; then() comes afterwards."""
-        self._queue.insert(0, lambda room: (ports.ANSWER, short if len(data) > room else data, True, then))
+        self._queue.insert(
+            0, lambda _: (ports.ANSWER, short if len(data) > self.longest else data, True, then)
+        )
+
+    @property
+    def longest(self):
+        """Bytes of payload that fit an uplink now; MAC answers beside which they do not fit go before it."""
+        mac = self._node.device.mac
+        return mac.region.MAX_PAYLOAD[mac.next_rate()] - _REQUESTS
 
     def rejoin(self):
         """Join anew. The present session stays in use until there is another one."""

@@ -9,10 +9,10 @@ from micropython import const
 WEEKS = const(4)
 _WEEK_MS = const(604800000)
 _MINUTE_MS = const(60000)
-# Twice the longest silence of those weeks is too long, but never less than an hour; before a week is over, a day is.
+# Twice the longest silence of those weeks is too long, but never less than an hour; before a week is over, two days are.
 _FACTOR = const(2)
 _LEAST_MS = const(3600000)
-_UNKNOWN_MS = const(86400000)
+_UNKNOWN_MS = const(172800000)
 _U16 = const(0xFFFF)
 
 

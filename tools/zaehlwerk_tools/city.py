@@ -94,10 +94,21 @@ async def run_city(plan: Plan, progress: Callable[[Progress], None]) -> CityResu
             run_memory=run_memory,
             settled=settled,
             broken_rules=broken_rules(city.air.log, city.air.duty_cycle, city.started),
-            artifacts={"ledger.txt": dump, "frames.jsonl": city.air.log_text(), **network.artifacts()},
+            alarms=(alarms := tuple(dict.fromkeys(subscriber.alarms))),
+            artifacts={
+                "ledger.txt": dump,
+                "frames.jsonl": city.air.log_text(),
+                "alarms.jsonl": "".join(f"{alarm}\n" for alarm in alarms),
+                **network.artifacts(),
+            },
             fallbacks=[
                 note
-                for note in (micropython.fallback, own.program.fallback if own else None, *network.notes())
+                for note in (
+                    *plan.notes,
+                    micropython.fallback,
+                    own.program.fallback if own else None,
+                    *network.notes(),
+                )
                 if note
             ],
         )

@@ -26,6 +26,7 @@ class Verdict(StrEnum):
 
     EXACT = "exact"  # published as counted
     NOT_OBSERVED = "not observed"  # the table has no count, and it was published as not observed
+    SILENT = "silent"  # the table has zero, of a sensor that the node held for dead: said to be not observed
     IN_SPAN = "in a span"  # the sum over some quarter-hours is exact, which of them is not known
     UNCONFIRMED = "unconfirmed"  # zero where nobody observed, said to be of unknown coverage: claims nothing
     POWER_CUT = "power cut"  # the board had no power: fewer, and marked as not wholly observed
@@ -37,7 +38,14 @@ class Verdict(StrEnum):
 
 
 SOUND = frozenset(
-    {Verdict.EXACT, Verdict.NOT_OBSERVED, Verdict.IN_SPAN, Verdict.UNCONFIRMED, Verdict.POWER_CUT}
+    {
+        Verdict.EXACT,
+        Verdict.NOT_OBSERVED,
+        Verdict.SILENT,
+        Verdict.IN_SPAN,
+        Verdict.UNCONFIRMED,
+        Verdict.POWER_CUT,
+    }
 )
 
 
@@ -248,7 +256,7 @@ def _verdict(claim: _Claim, expected: int, observed: bool, dark: bool) -> Verdic
         return Verdict.HIDDEN if claim.count is None else Verdict.WRONG
     if claim.count is None:
         if observed and not dark:
-            return Verdict.HIDDEN
+            return Verdict.SILENT if claim.interval and claim.quality == "not_observed" else Verdict.HIDDEN
         return (
             Verdict.NOT_OBSERVED if claim.quality == "not_observed" or not claim.interval else Verdict.WRONG
         )

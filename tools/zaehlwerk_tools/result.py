@@ -37,6 +37,7 @@ class CityResult:
     board_memory: int | None  # bytes, the largest board process at its peak; None: not measured
     run_memory: int | None  # bytes, all processes of the run at their peak; None: not measured
     settled: bool = True  # False: the ledger still waited for something after the last settling interval
+    alarms: Sequence[str] = ()  # messages of the alarm topic, as JSON, in the order of arrival
     artifacts: Mapping[str, str] = field(
         default_factory=dict
     )  # file name -> text to keep, e.g. the ledger's dump

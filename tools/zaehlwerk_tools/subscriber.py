@@ -30,7 +30,7 @@ QOS = 1
 
 
 class Subscriber:
-    """Subscribes to all stations' `count` and `span`, and to what the bridge rejected."""
+    """Subscribes to all stations' `count`, `span` and `alarm`, and to what the bridge rejected."""
 
     def __init__(self, broker: Broker, database: Path, prefix: str) -> None:
         self._broker = broker
@@ -44,6 +44,7 @@ class Subscriber:
         self._marker: tuple[bytes, asyncio.Future[None]] | None = None
         self._failure: Exception | None = None
         self.rejected = 0  # frames that the bridge published as rejected
+        self.alarms: list[str] = []  # JSON as it came, in the order of arrival
         self.connects = 0
         self._client = Client(
             CallbackAPIVersion.VERSION2, self._client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True
@@ -148,6 +149,7 @@ class Subscriber:
     def _topics(self) -> Iterator[str]:
         yield f"{self._prefix}/v1/+/count"
         yield f"{self._prefix}/v1/+/span"
+        yield f"{self._prefix}/v1/+/alarm"
         yield f"{self._prefix}/v1/bridge/+/rejected"
         yield self._marker_topic
 
@@ -224,6 +226,9 @@ class Subscriber:
                 self._settle(self._marker[1])
         elif message.topic.endswith("/rejected"):
             self.rejected += 1
+        elif message.topic.endswith("/alarm"):
+            # Of a message that came twice one is enough; nobody adds alarms up.
+            self.alarms.append(bytes(message.payload).decode())
         else:
             try:
                 with self._lock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -139,6 +141,15 @@ def _facts(plan: Plan, result: CityResult, comparison: Comparison) -> Iterator[s
         f"{exact:,} of {plan.intervals:,} intervals exact ({not_observed:,} not observed), "
         f"{comparison.count(Verdict.IN_SPAN):,} as a sum (Σ) in {comparison.spans:,} spans"
     )
+    if result.alarms:
+        told = Counter((alarm["kind"], alarm["raised"]) for alarm in map(json.loads, result.alarms))
+        yield "alarms: " + ", ".join(
+            f"{number} x {kind} {'raised' if raised else 'over'}"
+            for (kind, raised), number in sorted(told.items())
+        )
+    silent = comparison.count(Verdict.SILENT)
+    if silent:
+        yield f"{silent:,} intervals with zero in the table are of sensors that their node holds for dead"
     if total("unobserved"):
         yield f"{total('unobserved'):,} pulses passed while a board had no power; marked, not counted"
     share = result.uplinks_lost / result.uplinks_sent if result.uplinks_sent else 0

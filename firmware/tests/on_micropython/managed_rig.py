@@ -1,28 +1,39 @@
-"""A node that the platform gives commands to: `node_rig.Site` whose node may reset its chip, and then starts again."""
+"""A node that the platform gives commands to: `node_rig.Site` whose node starts as main.py has it, with the settings on
+its flash, and may reset its chip."""
 
 import asyncio
 import gc
+import hashlib
+import json
 import os
 import random
 
 import fake_machine
 from fake_flash import PowerCut, die
-from node_rig import Board, Node, Site, table
+from node_rig import Board, Node, Site
 from world import world
 
-from zaehlwerk_protocol import cbor, ports
+from app import modules
+from zaehlwerk_protocol import cbor, command, ports
 
 LED = 25
 
 
 class Managed(Site):
-    """`resets` are the seconds at which the node reset its chip."""
+    """`resets` are the seconds at which the node reset its chip. `spoil`, if set, is called before a node is made."""
 
     def __init__(self, **arguments):
         super().__init__(**arguments)
         fake_machine.driven.clear()
         self.resets = []
         self.led = (LED, 1)
+        self.spoil = None
+        self.write(self.document)
+
+    def write(self, document):
+        """The technician copies settings.json."""
+        with open("settings.json", "w") as file:
+            file.write(json.dumps(document))
 
     def run(self, until_s, cut_at=0):
         """As Site.run, over as many lives as the node makes of it."""
@@ -49,26 +60,44 @@ class Managed(Site):
             return not self.flash.dead
 
     def _life(self):
+        """What main.py does."""
         asyncio.new_event_loop()
         gc.collect()
         try:
             os.mkdir("state")
         except OSError:
             pass
-        board = Board(self.network, self.battery)
-        board.LED = self.led
-        settings, trouble = self._settings()
-        self.node = Node(settings, trouble, board, random.randrange, self._entropy)
+        from app import start
+
+        try:
+            settings, trouble = start.settings()
+            board = Board(self.network, self.battery)
+            board.LED = self.led
+            if self.spoil is not None:
+                self.spoil(settings)
+            self.node = Node(settings, trouble, board, random.randrange, self._entropy)
+        except Exception as error:
+            start.failed(error)
+        modules.unload("app.start")
         asyncio.run(self.node.run())
         raise AssertionError("the node ended by itself")
 
-    def _settings(self):
-        return table.derive(table.validate(self.document)), None
+    def send(self, second, frame):
+        """A downlink that the network sends after an uplink from `second` on."""
+        self.at(second, lambda: self.network.queue.append((ports.COMMAND, frame)))
 
     def ask(self, second, token, kind, *args):
-        """A command that the network sends after an uplink from `second` on."""
-        frame = cbor.encode((token, kind, args))
-        self.at(second, lambda: self.network.queue.append((ports.COMMAND, frame)))
+        """A command, sent like that."""
+        self.send(second, cbor.encode((token, kind, args)))
+
+    def configure(self, second, token, changes, size=20):
+        """The commands that bring `changes`, a document or text, in pieces of `size`; the next token that is free."""
+        text = (changes if isinstance(changes, str) else json.dumps(changes)).encode()
+        digest, parts = hashlib.sha256(text).digest()[:4], -(-len(text) // size)
+        for part in range(parts):
+            piece = text[part * size : (part + 1) * size]
+            self.ask(second, token + part, command.SET_CONFIG, part, parts, digest, piece)
+        return token + parts
 
     def answers(self):
         """[(second, token, kind, result, data)] of what arrived."""
@@ -77,6 +106,11 @@ class Managed(Site):
     def results(self):
         """[(token, result)] of what arrived."""
         return [(token, result) for _, token, _, result, _ in self.answers()]
+
+    def in_force(self):
+        """The document of settings.json."""
+        with open("settings.json") as file:
+            return json.loads(file.read())
 
 
 __all__ = ["LED", "Managed"]

@@ -333,3 +333,15 @@ def test_a_gateway_s_outage_excuses_nothing(plan: Plan) -> None:
     held = perfect(cut)
     held[AT] = _with_channel(held[AT], 0, count=0, coverage=0.4, quality="partial")
     assert not compare(cut, held).exact
+
+
+def test_a_sensor_held_for_dead_where_the_table_has_zero_is_told_apart(tables: Tables) -> None:
+    """The table publishes a dead sensor as zeros; the platform says that nobody counted. That is no fault."""
+    tables.write("a.csv", table_text(local_times(DAY), lambda row, channel: 0))
+    quiet = tables.plan(DAY)
+    held = perfect(quiet)
+    held[AT] = _with_channel(held[AT], 0, count=None, coverage=0.0, quality="not_observed")
+    comparison = compare(quiet, held)
+    assert _verdicts(comparison, AT) == [Verdict.SILENT, Verdict.EXACT]
+    assert comparison.exact
+    assert comparison.count(Verdict.EXACT) == quiet.intervals - 1
