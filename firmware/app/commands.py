@@ -5,43 +5,49 @@ command be done twice: a reboot cannot loop.
 """
 
 import asyncio
-import gc
 
-from micropython import const
-
-from app import modules
 from zaehlwerk_protocol import answer, command
 from zaehlwerk_protocol.errors import FrameError
 
 
 def handle(node, uplinks, payload):
-    """Act on a command frame and queue its answer. A frame that cannot be read is counted and dropped."""
+    """Act on a command frame and queue its answer. A frame that cannot be read is counted and dropped.
+
+    Of a command about the settings only (what to do, token, kind, arguments) is returned: see `asked`.
+    """
     try:
         asked = command.Command.decode(payload)
     except FrameError as error:
         node.note("command refused: %s" % error)
-        return
-    data, known = (), [entry for entry in node.epoch.tokens if entry[0] == asked.token]
+        return None
+    known = [entry for entry in node.epoch.tokens if entry[0] == asked.token]
     # To tell the settings again does nothing, and the answer of before is not stored.
     if known and not known[0][1] == asked.kind == command.GET_CONFIG:
         _answer(uplinks, *known[0])
-        return
-    act = then = None
+        return None
     if asked.kind in _ABOUT_SETTINGS and command.arguments_fit(asked.kind, asked.args):
-        result, data, then = _settings(node, uplinks, asked)
-    else:
-        result, act, then = _judge(node, uplinks, asked)
-    if not known:
-        node.epoch.add_token(asked.token, asked.kind & 0xFF, result)
+        return _ABOUT_SETTINGS[asked.kind], asked.token, asked.kind, asked.args
+    result, act, then = _judge(node, uplinks, asked)
+    node.epoch.add_token(asked.token, asked.kind & 0xFF, result)
     if act is not None:
         act()
     if asked.kind not in _ANSWERED_BY_ITSELF or result != answer.OK:
-        _answer(uplinks, asked.token, asked.kind, result, data, then)
+        _answer(uplinks, asked.token, asked.kind, result, (), then)
+    return None
+
+
+def finish(node, uplinks, token, kind, outcome):
+    """Answer a command about the settings. outcome: (name of the result, data, whether a restart follows)."""
+    name, data, restarts = outcome
+    result = getattr(answer, name)
+    if token not in [entry[0] for entry in node.epoch.tokens]:
+        node.epoch.add_token(token, kind, result)
+    _answer(uplinks, token, kind, result, data, node.restart if restarts else None)
 
 
 # What follows is the answer.
 _ANSWERED_BY_ITSELF = (command.STATUS, command.BACKFILL)
-_ABOUT_SETTINGS = (command.GET_CONFIG, command.SET_CONFIG)
+_ABOUT_SETTINGS = {command.GET_CONFIG: "piece", command.SET_CONFIG: "part"}
 
 
 def _answer(uplinks, token, kind, result, data=(), then=None):
@@ -49,57 +55,6 @@ def _answer(uplinks, token, kind, result, data=(), then=None):
     # What no longer fits must be asked for anew.
     short = answer.Answer(token, kind, answer.REFUSED).encode()
     uplinks.answer(frame, short, then)
-
-
-# Bytes of an answer around the piece of a document, and around a reason, at most.
-_AROUND_PIECE = const(12)
-_AROUND_REASON = const(10)
-
-
-def _settings(node, uplinks, asked):
-    """(result, data of the answer, what to do when it was sent or None). New settings are stored when this returns."""
-    try:
-        if asked.kind == command.GET_CONFIG:
-            return _piece(node, uplinks.longest, *asked.args)
-        return _part(node, *asked.args)
-    except ValueError as error:
-        return answer.BAD_ARGS, (str(error).encode()[: uplinks.longest - _AROUND_REASON],), None
-    except MemoryError:
-        return answer.REFUSED, (), None
-    finally:
-        modules.unload("app.config", "app.parts", "app.settings", "app.trial")
-        gc.collect()
-
-
-def _piece(node, longest, part):
-    """One piece of the settings in force. All have the length that fits when the first one is asked for."""
-    from app import config
-
-    whole = config.told(node.files)
-    if part == 0 or node.piece is None:
-        node.piece = longest - _AROUND_PIECE
-    first, parts = part * node.piece, -(-len(whole) // node.piece)
-    if part >= parts:
-        return answer.NO_RECORD, (), None
-    return answer.OK, (parts, whole[first : first + node.piece]), None
-
-
-def _part(node, part, parts, digest, piece):
-    """A piece of new settings; when it is the last one they are judged, and tried from the next start on."""
-    from app.parts import take
-
-    whole = take(node.files, part, parts, digest, piece)
-    if whole is None:
-        return answer.INCOMPLETE, (), None
-    del take
-    modules.unload("app.parts")
-    from app import config, trial
-
-    if node.settings.get("trial"):
-        # This command was heard under them.
-        trial.keep(node.files)
-        node.settings["trial"] = False
-    return answer.OK, (), node.restart if config.change(node.files, whole) else None
 
 
 def _judge(node, uplinks, asked):

@@ -6,6 +6,8 @@ settings.json. What is left out stays as it is, but channels are named all or no
 
 import json
 
+from micropython import const
+
 from app import settings as table
 from app import trial
 
@@ -13,6 +15,22 @@ from app import trial
 FIXED = ("dev_eui", "join_eui", "app_key", "board")
 _SECRET = FIXED[2]
 _CHANNELS = "channels"
+# Bytes of an answer around the piece of a document, at most.
+_AROUND_PIECE = const(12)
+
+
+def piece(node, longest, part):
+    """One piece of the settings in force, for an answer of at most `longest` bytes: an outcome as in `commands.finish`.
+
+    All pieces have the length that fits when the first one is asked for.
+    """
+    whole = told(node.files)
+    if part == 0 or node.piece is None:
+        node.piece = longest - _AROUND_PIECE
+    first, parts = part * node.piece, -(-len(whole) // node.piece)
+    if part >= parts:
+        return "NO_RECORD", (), False
+    return "OK", (parts, whole[first : first + node.piece]), False
 
 
 def told(files):
@@ -38,11 +56,20 @@ def _shown(rows, document):
 
 
 def _object(pairs):
-    return "{" + ",".join(['"%s":%s' % pair for pair in pairs]) + "}"
+    return "{" + ",".join(['"%d":%s' % pair for pair in pairs]) + "}"
 
 
 def _json(value):
     return json.dumps(value)
+
+
+def part(node, whole):
+    """A whole document was brought: it is judged, stored, and tried from the next start on. The outcome, as above."""
+    if node.settings.get("trial"):
+        # This command was heard under them.
+        trial.keep(node.files)
+        node.settings["trial"] = False
+    return "OK", (), change(node.files, whole)
 
 
 def change(files, changes):
@@ -65,6 +92,7 @@ def change(files, changes):
             document[name] = value
     if table.validate(document) == table.validate(present):
         return False
+    del present, wanted
     text = json.dumps(document)
     if len(text.encode()) > table.MAX_BYTES:
         raise table.SettingsError("longer than %d bytes" % table.MAX_BYTES)
@@ -78,7 +106,7 @@ def _named(rows, document):
         raise table.SettingsError("config: must be an object")
     found: dict = {}
     for key in document:
-        names = [row[0] for row in rows if row[-1] == key]
+        names = [row[0] for row in rows if str(row[-1]) == key]
         name = names[0] if names else key
         if name in found:
             raise table.SettingsError("%s: twice" % name)

@@ -5,8 +5,9 @@ fragments less.
 """
 
 import gc
+import sys
 
-from app.modules import unload, unload_frames
+from app.modules import unload
 
 _IN_ORDER = (
     "lorawan.session",
@@ -33,6 +34,7 @@ _RARE = (
     "zaehlwerk_protocol.answer",
     "app.reports",
     "app.commands",
+    "app.asked",
     "app.config",
     "app.parts",
     "app.restart",
@@ -56,10 +58,11 @@ _RARE = (
 def load():
     """Import all that stays."""
     for name in _RARE:
+        before = set(sys.modules)
         __import__(name)
-        unload(name)
+        # With what it imports itself; what stays of that comes in its turn. Packages are only names.
+        unload(*[new for new in sys.modules if new not in before and "." in new])
+        del before
         gc.collect()
-    unload_frames()
-    gc.collect()
     for name in _IN_ORDER:
         __import__(name)

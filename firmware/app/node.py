@@ -64,6 +64,8 @@ class Node:
         self.joined_at = None
         self.jumped = False
         self.crash_unsaved = False
+        if self.safe:
+            self.note(restore.why_safe(self.crash))
         self.channel_map = settings["channel_map"]
         self.offset_ms = settings["offset_ms"]
         self.reset_cause = machine.reset_cause()
@@ -179,15 +181,13 @@ class Node:
                 try:
                     over = probation.over(self)
                 finally:
-                    modules.unload("app.probation")
+                    modules.unload("app.probation", "app.trial")
         return True
 
     async def run(self):
         """Count and send until cancelled."""
         if self._trouble:
             self.note("settings: " + self._trouble)
-        if self.safe:
-            self.note("safe mode after " + (self.crash or b"%d resets" % self.short_starts)[-16:].decode())
         recorder = Recorder(self, machine.WDT)
         uplinks = Uplinks(self)
         tasks = [("recorder", recorder.run), ("uplinks", uplinks.run), ("probation", self._probation)]

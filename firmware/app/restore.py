@@ -19,6 +19,11 @@ from app.state import (
 )
 
 _U32 = const(0xFFFFFFFF)
+# After so many starts in a row that did not last until the node was healthy the next one is in safe mode.
+SAFE_AFTER = const(5)
+_SAFE = b"safe mode: "
+# The most of a crash that a status has room for beside it.
+_TOLD = const(21)
 
 
 def intervals(node):
@@ -103,6 +108,15 @@ class Totals:
         intervals.seen[i] = fields[4] * SEEN_MS
 
 
+def why_safe(crash):
+    """What a status says in safe mode: the end of the last crash, if there was one."""
+    if crash is None:
+        return "safe mode: %d short starts" % SAFE_AFTER
+    if crash.startswith(_SAFE):
+        return crash.decode()
+    return (_SAFE + crash[-_TOLD:]).decode()
+
+
 def leave_out(channels):
     """In safe mode all sensors but those that count pulses in hardware are left out: their channels observe nothing."""
     for i, entry in enumerate(channels):
@@ -136,10 +150,6 @@ def catch_up(intervals, ring):
             intervals.known[i] = max(intervals.known[i], record.totals[i])
     for i in range(n):
         intervals.pulses[i] = max(intervals.pulses[i], intervals.known[i] + intervals.unsynced_totals[i])
-
-
-# After so many starts in a row that did not last until the node was healthy the next one is in safe mode.
-SAFE_AFTER = const(5)
 
 
 def count_boot(files):

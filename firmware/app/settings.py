@@ -18,7 +18,7 @@ _EARLIEST_S = 3
 REQUIRED = object()
 
 # Kinds of values. A row is (name, kind of value, limit, default, meaning, key in commands); limit depends on the kind.
-# A row of a channel's settings has before its key the kinds of sensor that have it. Keys never change their meaning.
+# A row of a channel's settings has before its key the kinds of sensor that have it. A key never gets another meaning.
 HEX = "hex"  # limit: number of digits
 INT = "int"  # limit: (lowest, highest)
 OPTIONAL = "int or null"  # the same
@@ -26,26 +26,26 @@ CHOICE = "choice"  # limit: allowed texts
 WORD = "word"  # letters, digits and _, limit: longest
 
 TABLE = (
-    ("dev_eui", HEX, 16, REQUIRED, "DevEUI as printed on the label", "de"),
-    ("join_eui", HEX, 16, REQUIRED, "JoinEUI of the network", "je"),
-    ("app_key", HEX, 32, REQUIRED, "AppKey; never shown, logged or sent", "ak"),
-    ("board", WORD, 24, REQUIRED, "module in boards/ with the pins and the radio of this board", "b"),
+    ("dev_eui", HEX, 16, REQUIRED, "DevEUI as printed on the label", 1),
+    ("join_eui", HEX, 16, REQUIRED, "JoinEUI of the network", 2),
+    ("app_key", HEX, 32, REQUIRED, "AppKey; never shown, logged or sent", 3),
+    ("board", WORD, 24, REQUIRED, "module in boards/ with the pins and the radio of this board", 4),
     (
         "interval_s",
         INT,
         (60, 3600),
         900,
         "length of an interval in seconds: whole minutes, a divisor of a day",
-        "i",
+        5,
     ),
-    ("history_bytes", INT, (12, 36), 28, "a count frame is filled with history up to so many bytes", "h"),
+    ("history_bytes", INT, (12, 36), 28, "a count frame is filled with history up to so many bytes", 6),
     (
         "uplink_offset_s",
         OPTIONAL,
         (0, 3600),
         None,
         "seconds into the interval at which it is reported; null: from the DevEUI",
-        "o",
+        7,
     ),
     (
         "antenna_gain_db",
@@ -53,16 +53,16 @@ TABLE = (
         (0, 14),
         0,
         "gain of the antenna over isotropic, minus cable; taken off the power",
-        "a",
+        8,
     ),
-    ("rx_error_ms", INT, (5, 200), 30, "how early or late the node may be in a receive window", "x"),
+    ("rx_error_ms", INT, (5, 200), 30, "how early or late the node may be in a receive window", 9),
     (
         "grace_s",
         INT,
         (0, 600),
         20,
         "seconds after power-on before the watchdog starts, for the technician",
-        "g",
+        10,
     ),
     (
         "flow_every",
@@ -70,7 +70,7 @@ TABLE = (
         (0, 96),
         1,
         "speeds and occupancy of every so many intervals are sent; 0: never",
-        "f",
+        11,
     ),
     (
         "tamper_pin",
@@ -78,9 +78,9 @@ TABLE = (
         (0, 48),
         None,
         "GPIO that a closed case connects to ground; null: it has no such switch",
-        "t",
+        12,
     ),
-    ("channels", "list", (1, 8), REQUIRED, "what is counted, in the order of the frames", "c"),
+    ("channels", "list", (1, 8), REQUIRED, "what is counted, in the order of the frames", 13),
 )
 # What a channel's sensor can be, and in a row of a channel's settings the kinds that have this one.
 KINDS = ("pulse", "contact", "presence", "direction", "tube", "radar")
@@ -96,9 +96,9 @@ ALL = "all"
 _NAMES = (ALL, "ab", "ba", "motor_ab", "motor_ba", "bicycle_ab", "bicycle_ba", "towards", "away", "unknown")
 
 CHANNEL_TABLE = (
-    ("class", CHOICE, channel.CLASSES, REQUIRED, "what is counted", KINDS, "c"),
-    ("direction", CHOICE, channel.DIRECTIONS, "unknown", "towards the city is in", KINDS, "d"),
-    ("sensor", CHOICE, KINDS, "pulse", "kind of sensor, a module in counting/", KINDS, "s"),
+    ("class", CHOICE, channel.CLASSES, REQUIRED, "what is counted", KINDS, 1),
+    ("direction", CHOICE, channel.DIRECTIONS, "unknown", "towards the city is in", KINDS, 2),
+    ("sensor", CHOICE, KINDS, "pulse", "kind of sensor, a module in counting/", KINDS, 3),
     (
         "shares",
         OPTIONAL,
@@ -106,7 +106,7 @@ CHANNEL_TABLE = (
         None,
         "number of the earlier channel, from 0, whose sensor counts this one too; null: this one has its own",
         _SEVERAL,
-        "h",
+        4,
     ),
     (
         "output",
@@ -115,7 +115,7 @@ CHANNEL_TABLE = (
         ALL,
         "which of the passages that its sensor tells apart this is",
         _SEVERAL,
-        "o",
+        5,
     ),
     (
         "pin",
@@ -124,9 +124,9 @@ CHANNEL_TABLE = (
         REQUIRED,
         "GPIO of the pulses, of contact, beam or tube A, or of what the radar sends",
         KINDS,
-        "p",
+        6,
     ),
-    ("pin_b", INT, (0, 48), REQUIRED, "GPIO of contact, beam or tube B", ("direction", "tube"), "b"),
+    ("pin_b", INT, (0, 48), REQUIRED, "GPIO of contact, beam or tube B", ("direction", "tube"), 7),
     (
         "tx_pin",
         OPTIONAL,
@@ -134,7 +134,7 @@ CHANNEL_TABLE = (
         None,
         "GPIO to the radar, which is then set up; null: not connected",
         ("radar",),
-        "t",
+        8,
     ),
     (
         "ok_pin",
@@ -143,7 +143,7 @@ CHANNEL_TABLE = (
         None,
         "GPIO that is 1 while the sensor works; null: it has none",
         KINDS,
-        "k",
+        9,
     ),
     (
         "edge",
@@ -152,7 +152,7 @@ CHANNEL_TABLE = (
         "rising",
         "edge that counts; of a contact, the level after it is active",
         ("pulse", "contact", "presence", "direction", "tube"),
-        "e",
+        10,
     ),
     (
         "pull",
@@ -161,10 +161,10 @@ CHANNEL_TABLE = (
         "none",
         "resistor inside the chip, for the pins of contacts and ok_pin",
         KINDS,
-        "r",
+        11,
     ),
-    ("debounce_ms", INT, (2, 200), 10, "a level that lasts so long is no bounce", _BOUNCING, "bm"),
-    ("gap_ms", INT, (50, 10000), 100, "inactive for so long, and the passage is over", _BOUNCING, "gm"),
+    ("debounce_ms", INT, (2, 200), 10, "a level that lasts so long is no bounce", _BOUNCING, 12),
+    ("gap_ms", INT, (50, 10000), 100, "inactive for so long, and the passage is over", _BOUNCING, 13),
     (
         "dead_ms",
         INT,
@@ -172,7 +172,7 @@ CHANNEL_TABLE = (
         0,
         "from a passage's begin on so long nothing else counts",
         ("contact",),
-        "dm",
+        14,
     ),
     (
         "window_ms",
@@ -181,14 +181,14 @@ CHANNEL_TABLE = (
         1000,
         "at most so long from one sensor to the other",
         ("direction",),
-        "wm",
+        15,
     ),
-    ("distance_mm", INT, (300, 1000), REQUIRED, "from tube to tube, measured on the road", ("tube",), "mm"),
-    ("bounce_ms", INT, (5, 40), 25, "edges of a tube so soon after a hit are its bounces", ("tube",), "bo"),
-    ("uart", INT, (1, 2), 1, "number of the UART", ("radar",), "u"),
-    ("baud", INT, (9600, 230400), 19200, "its speed", ("radar",), "br"),
-    ("unit", CHOICE, ("kmh", "mps"), "kmh", "unit of the speeds that the radar sends", ("radar",), "un"),
-    ("min_hits", INT, (2, 100), 3, "fewer detections are no passage", ("radar",), "mh"),
+    ("distance_mm", INT, (300, 1000), REQUIRED, "from tube to tube, measured on the road", ("tube",), 16),
+    ("bounce_ms", INT, (5, 40), 25, "edges of a tube so soon after a hit are its bounces", ("tube",), 17),
+    ("uart", INT, (1, 2), 1, "number of the UART", ("radar",), 18),
+    ("baud", INT, (9600, 230400), 19200, "its speed", ("radar",), 19),
+    ("unit", CHOICE, ("kmh", "mps"), "kmh", "unit of the speeds that the radar sends", ("radar",), 20),
+    ("min_hits", INT, (2, 100), 3, "fewer detections are no passage", ("radar",), 21),
     (
         "quiet_ms",
         INT,
@@ -196,9 +196,9 @@ CHANNEL_TABLE = (
         600,
         "without a detection for so long, and the passage is over",
         ("radar",),
-        "q",
+        22,
     ),
-    ("min_speed_kmh", INT, (1, 100), 5, "slower detections are ignored", ("radar",), "ms"),
+    ("min_speed_kmh", INT, (1, 100), 5, "slower detections are ignored", ("radar",), 23),
     (
         "stuck_s",
         INT,
@@ -206,7 +206,7 @@ CHANNEL_TABLE = (
         600,
         "active for longer is a fault",
         ("contact", "presence", "direction", "radar"),
-        "ss",
+        24,
     ),
     (
         "silent_s",
@@ -215,7 +215,7 @@ CHANNEL_TABLE = (
         None,
         "without a passage for longer is a fault; 0: never; null: learnt from the sensor's own weeks",
         KINDS,
-        "si",
+        25,
     ),
     (
         "jam_occupancy",
@@ -224,7 +224,7 @@ CHANNEL_TABLE = (
         None,
         "congestion from so many per mille of the last minute on; null: none is told",
         ("presence",),
-        "jo",
+        26,
     ),
     (
         "jam_kmh",
@@ -233,7 +233,7 @@ CHANNEL_TABLE = (
         None,
         "congestion below this mean speed; null: none is told",
         ("tube", "radar"),
-        "jk",
+        27,
     ),
 )
 

@@ -6,12 +6,11 @@ import time
 import machine
 from micropython import const
 
-from app import modules, state
-from app.crash import describe
+from app import modules
 from lorawan.records import Files
 
 # Time for a technician to interrupt before it begins anew, and a bound of what a failing start wears the flash.
-_PAUSE_S = const(60)
+_PAUSE_MS = const(60000)
 
 
 def settings():
@@ -50,7 +49,8 @@ def failed(error):
     """
     print("zaehlwerk: cannot start:", error)
     files = Files("state")
-    from app import trial
+    from app import state, trial
+    from app.crash import describe
 
     on_trial = files.read("trial") is not None
     if on_trial:
@@ -58,7 +58,7 @@ def failed(error):
     elif isinstance(error, ValueError):
         sys.exit(2)
     boots, short, _ = state.boot_record(files)
-    state.save_crash(files, boots, short, describe(error).encode())
+    state.save_crash(files, boots, short, describe(error).encode()[-60:])
     if not on_trial:
-        time.sleep(_PAUSE_S)
+        time.sleep_ms(_PAUSE_MS)
     machine.reset()

@@ -10,8 +10,7 @@ import binascii
 
 from micropython import const
 
-from app.state import read
-from lorawan.records import Files, seal
+from lorawan.records import Files, RecordError, seal, unseal
 
 TRIAL_MS = const(7200000)
 _STARTS = const(4)
@@ -25,7 +24,7 @@ LAST_GOOD = "state/settings.json"
 
 def text_of(files):
     """The text of the document in force: that on trial, else the last good one. files: the `records.Files` of state/."""
-    record = read(files, _RECORD, _VERSION)
+    record = _read(files)
     if record is not None:
         return record[_HEAD_BYTES:].decode()
     with open(LAST_GOOD) as file:
@@ -39,7 +38,7 @@ def put(files, text):
 
 def begin(files):
     """(the text on trial in this start or None, why the trial that there was is over or None)."""
-    record = read(files, _RECORD, _VERSION)
+    record = _read(files)
     if record is None:
         return None, None
     present, text = _present(), record[_HEAD_BYTES:]
@@ -56,7 +55,7 @@ def begin(files):
 
 def keep(files):
     """The network was heard: what is on trial becomes settings.json and its last good copy."""
-    record = read(files, _RECORD, _VERSION)
+    record = _read(files)
     if record is None:
         return
     text = record[_HEAD_BYTES:]
@@ -68,6 +67,15 @@ def keep(files):
 def undo(files):
     """settings.json is in force again from the next start on."""
     files.remove(_RECORD)
+
+
+def _read(files):
+    # Not by `app.state`: what a start needs before the node's modules should be little.
+    record = files.read(_RECORD)
+    try:
+        return None if record is None else unseal(_VERSION, record)
+    except RecordError:
+        return None
 
 
 def _present():

@@ -21,6 +21,8 @@ _QUICK_RETRIES = const(3)
 # a join is tried, as often as its back-off allows, and the session stays until it succeeds.
 _SILENCE_MS = const(7200000)
 _LOST_AFTER = const(8)
+# So many in vain, and counts were lost that no history repeats.
+_OUTAGE_AFTER = const(3)
 # A total that moved so far since the last status: half of what 16 bits can tell apart.
 _STATUS_AFTER = const(0x8000)
 _PAUSE_MS = const(20000)
@@ -44,6 +46,7 @@ class Uplinks:
 
     def __init__(self, node):
         self._node = node
+        self._answers = []
         self._queue = []
         self._queue_at = 0
         self._sent = None
@@ -60,7 +63,7 @@ class Uplinks:
         self._soon_at = _NEVER
         self._final_at = 0
         self._heard_at = 0
-        self._unheard = 0
+        self._unheard = self._missed = 0
         # Whether a join is tried until it succeeds; ordered: also if the network is heard meanwhile.
         self._rejoin = self._ordered = False
 
@@ -73,8 +76,8 @@ class Uplinks:
 
     def answer(self, data, short=None, then=None):
         """Send an answer frame before all else that waits; `short` when it does not fit; then() comes afterwards."""
-        self._queue.insert(
-            0, lambda _: (ports.ANSWER, short if len(data) > self.longest else data, True, then)
+        self._answers.append(
+            lambda _: (ports.ANSWER, short if len(data) > self.longest else data, True, then)
         )
 
     @property
@@ -122,8 +125,8 @@ class Uplinks:
         self._node.joined_at = self._node.uptime()
         self._rejoin = self._ordered = False
         self._status_wanted = True
-        self._tries = self._unheard = 0
-        self._heard_at = self._node.uptime()
+        self._tries = 0
+        self._heard()
         self._status_at = self._time_at = 0
 
     async def _sleep(self, ms):
@@ -152,7 +155,13 @@ class Uplinks:
             due, send = alarm_at, self._send_alarm
         if node.flow is not None and counts_at is None:
             self._queue_flow()
-        if self._status_due() and self._status_at < due:
+        coming, long = self._coming_at(counts_at), node.device.mac.room()
+        # Without a status of this epoch the counts cannot be read; any other one can wait for them.
+        if (
+            self._status_due()
+            and self._status_at < due
+            and (not node.epoch.acknowledged or self._fits(max(self._status_at, now), coming, long))
+        ):
             due, send = self._status_at, self._send_status
         if self._final() is not None and self._final_at < due:
             due, send = self._final_at, self._send_final
@@ -160,19 +169,21 @@ class Uplinks:
             due, send = self._time_at, self._send_empty
         soon = self._soon_at
         # The next count may do as well.
-        if soon is not _NEVER and soon < due and (counts_at is None or counts_at - soon > self._need_ms(0)):
+        if soon is not _NEVER and soon < due and self._fits(soon, coming, 0):
             due, send = soon, self._send_empty
-        if self._queue and self._queue_at < due:
+        if (self._answers or self._queue) and self._queue_at < due:
             at = max(self._queue_at, now)
-            # Long frames would spend the duty cycle that the next count needs.
-            if counts_at is None or counts_at - at > self._need_ms(node.device.mac.room()):
+            if self._fits(at, coming, long):
                 due, send = at, self._send_queued
         return due, send
 
-    def _need_ms(self, length):
+    def _fits(self, at, coming, length):
+        """Whether a frame of `length` bytes at `at` leaves the counts that are `coming` the duty cycle that they need."""
+        if coming is None:
+            return True
         node = self._node
         airtime_ms = node.device.mac.airtime_us(length) // 1000
-        return min(100 * airtime_ms + 15000, node.settings["interval_s"] * 500)
+        return coming - at > min(100 * airtime_ms + 15000, node.settings["interval_s"] * 500)
 
     # --- counts
 
@@ -193,6 +204,13 @@ class Uplinks:
         if record.unsynced:
             return node.closed_at + node.offset_ms
         return node.clock.uptime_ms((record.index + 1) * node.settings["interval_s"] * 1000) + node.offset_ms
+
+    def _coming_at(self, counts_at):
+        """When the next counts go out, also those of the interval that is open; None while nobody knows."""
+        node = self._node
+        if counts_at is None and node.intervals.live:
+            return node.clock.uptime_ms(node.intervals.boundary_ms()) + node.offset_ms
+        return counts_at
 
     async def _send_counts(self):
         record = self._newest()
@@ -330,9 +348,10 @@ class Uplinks:
 
     async def _send_queued(self):
         room = self._room()
-        port, frame, last, *then = self._queue[0](room)
+        queue = self._answers or self._queue
+        port, frame, last, *then = queue[0](room)
         if last:
-            self._queue.pop(0)
+            queue.pop(0)
         if frame is None:
             return
         try:
@@ -369,9 +388,11 @@ class Uplinks:
             self._soon_at = node.uptime() + max(pause, _PACE * airtime_ms)
         if done.heard:
             node.heard = True
-            self._heard_at, self._unheard, self._rejoin = node.uptime(), 0, self._ordered
+            self._heard()
+            self._rejoin = self._ordered
         elif link_check:
             self._unheard += 1
+            self._missed += 1
             if self._unheard >= _LOST_AFTER and not self._rejoin:
                 self._unheard = 0
                 # From the first request on the network may have gone over to a session that this node never heard
@@ -387,13 +408,24 @@ class Uplinks:
         if wants_time:
             self._time_asked(done.time is not None)
         if done.port == ports.COMMAND:
-            from app import commands
-
             async with node.quiet:
-                commands.handle(node, self, done.payload)
-            modules.unload("app.commands")
-            modules.unload_frames()
+                from app import asked
+
+                try:
+                    asked.take(node, self, done.payload)
+                finally:
+                    modules.unload("app.asked")
         return done
+
+    def _heard(self):
+        """The network is there. If it was not for a while, it is sent what it may have missed, as far as it is stored."""
+        node = self._node
+        intervals, now = node.intervals, node.uptime()
+        if self._missed >= _OUTAGE_AFTER and intervals.live:
+            self.backfill(
+                False, node.clock.utc_ms(self._heard_at) // (intervals.interval_s * 1000), intervals.slot
+            )
+        self._heard_at, self._unheard, self._missed = now, 0, 0
 
 
 class _Rows:

@@ -56,12 +56,17 @@ class RadarSensor(Sensor):
             rxbuf=_BUFFER,
             timeout_char=2,
         )
-        if tx is not None:
-            uart.write(_SET_UP[settings["unit"]])
+        self._set_up()
         uart.irq(self._handler, UART.IRQ_RX)
 
     def _close(self):
         self._uart.deinit()
+
+    def _set_up(self):
+        """Tell the sensor how to speak: at each reading, for one that was switched on later, or again, has not heard it."""
+        settings = self.settings
+        if settings["tx_pin"] is not None:
+            self._uart.write(_SET_UP[settings["unit"]])
 
     def _receive(self, uart):
         """The interrupt handler, and a tick once a reading."""
@@ -82,6 +87,7 @@ class RadarSensor(Sensor):
 
     def take(self):
         """[towards, away] since the last call."""
+        self._set_up()
         later(self._handler, self._uart)
         doppler, ring, settings = self._doppler, self._ring, self.settings
         counts = [0, 0]

@@ -7,14 +7,14 @@ and `decode` accepts nothing else, so whatever it accepts encodes to the same by
 from .errors import FrameError
 
 # RFC 8949 section 3.1: major types, the upper three bits of an item's first byte.
-_UNSIGNED = 0
-_NEGATIVE = 1
-_BYTES = 2
-_ARRAY = 4
+UNSIGNED = 0
+NEGATIVE = 1
+BYTES = 2
+ARRAY = 4
 # RFC 8949 section 3.3: major type 7, simple values 20 to 22, as whole bytes.
-_FALSE = 0xF4
-_TRUE = 0xF5
-_NULL = 0xF6
+FALSE = 0xF4
+TRUE = 0xF5
+NULL = 0xF6
 
 MAX_DEPTH = 4
 """Arrays inside arrays; a frame itself is one level."""
@@ -38,7 +38,10 @@ def decode(data: bytes, max_depth: int = MAX_DEPTH, max_items: int = MAX_ITEMS) 
     Raises FrameError for anything that `encode` would not have written: longer heads than needed, indefinite lengths, other
     types, bytes after the end, too little data, more than `max_depth` levels or `max_items` items.
     """
-    value, end = _read(data, 0, max_depth, [max_items])
+    # A node writes many frames and reads few: what reads them is loaded by whoever does.
+    from . import cbor_reader
+
+    value, end = cbor_reader.read(data, 0, max_depth, [max_items])
     if end != len(data):
         raise FrameError(f"cbor byte {end}: {len(data) - end} more bytes after the end")
     return value
@@ -70,79 +73,24 @@ def _write(out: bytearray, value: object, depth: int, left: list[int]) -> None:
     if left[0] < 0:
         raise FrameError("cbor: too many items")
     if value is None:
-        out.append(_NULL)
+        out.append(NULL)
     elif value is True:
-        out.append(_TRUE)
+        out.append(TRUE)
     elif value is False:
-        out.append(_FALSE)
+        out.append(FALSE)
     elif isinstance(value, int):
         argument = value if value >= 0 else -1 - value
         if argument >> 64:
             raise FrameError(f"cbor: {value} does not fit 64 bits")
-        _write_head(out, _UNSIGNED if value >= 0 else _NEGATIVE, argument)
+        _write_head(out, UNSIGNED if value >= 0 else NEGATIVE, argument)
     elif isinstance(value, (bytes, bytearray)):
-        _write_head(out, _BYTES, len(value))
+        _write_head(out, BYTES, len(value))
         out.extend(value)
     elif isinstance(value, (tuple, list)):
         if depth == 0:
             raise FrameError("cbor: arrays nested too deep")
-        _write_head(out, _ARRAY, len(value))
+        _write_head(out, ARRAY, len(value))
         for item in value:
             _write(out, item, depth - 1, left)
     else:
         raise FrameError(f"cbor: no encoding for {type(value).__name__}")
-
-
-def _read(data: bytes, at: int, depth: int, left: list[int]) -> tuple[object, int]:
-    """Return the item that starts at byte `at`, and where the next one would start."""
-    left[0] -= 1
-    if left[0] < 0:
-        raise FrameError(f"cbor byte {at}: too many items")
-    if at >= len(data):
-        raise FrameError(f"cbor byte {at}: data ends where an item should start")
-    first = data[at]
-    if first in (_NULL, _TRUE, _FALSE):
-        return None if first == _NULL else first == _TRUE, at + 1
-    major = first >> 5
-    if major not in (_UNSIGNED, _NEGATIVE, _BYTES, _ARRAY):
-        raise FrameError(f"cbor byte {at}: 0x{first:02x} starts a type that no frame uses")
-    argument, end = _read_argument(data, at)
-    if major in (_UNSIGNED, _NEGATIVE):
-        return argument if major == _UNSIGNED else -1 - argument, end
-    # A string or an array of `argument` items needs as many bytes at least: checked before anything is allocated.
-    if argument > len(data) - end:
-        raise FrameError(f"cbor byte {at}: length {argument}, but {len(data) - end} bytes left")
-    if major == _BYTES:
-        return bytes(data[end : end + argument]), end + argument
-    return _read_array(data, at, end, argument, depth, left)
-
-
-def _read_array(
-    data: bytes, at: int, end: int, argument: int, depth: int, left: list[int]
-) -> tuple[object, int]:
-    """Return the array of `argument` items whose head is at `at` and whose first item is at `end`."""
-    if depth == 0:
-        raise FrameError(f"cbor byte {at}: arrays nested too deep")
-    if argument > left[0]:
-        raise FrameError(f"cbor byte {at}: too many items")
-    items = []
-    for _ in range(argument):
-        item, end = _read(data, end, depth - 1, left)
-        items.append(item)
-    return tuple(items), end
-
-
-def _read_argument(data: bytes, at: int) -> tuple[int, int]:
-    """Return a head's argument (RFC 8949 section 3) and where it ends; only the shortest form is accepted."""
-    information = data[at] & 0x1F
-    if information < 24:
-        return information, at + 1
-    if information > 27:
-        raise FrameError(f"cbor byte {at}: indefinite length or reserved head 0x{data[at]:02x}")
-    end = at + 1 + (1 << information - 24)
-    if end > len(data):
-        raise FrameError(f"cbor byte {at}: data ends inside a head")
-    argument = int.from_bytes(data[at + 1 : end], "big")
-    if head_size(argument) != end - at:
-        raise FrameError(f"cbor byte {at}: {argument} is not in its shortest form")
-    return argument, end

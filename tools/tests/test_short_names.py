@@ -11,7 +11,7 @@ import pytest
 
 from tools.tests.simulator.small_city import ROOT
 from zaehlwerk_tools.micropython_program import find_micropython
-from zaehlwerk_tools.short_names import short_names, shortened
+from zaehlwerk_tools.short_names import EVERYWHERE, Names, short_names, shortened
 from zaehlwerk_tools.simulator.firmware_tree import build_tree, names_of
 
 FIRMWARE, PROTOCOL = ROOT / "firmware", ROOT / "protocol" / "zaehlwerk_protocol"
@@ -20,7 +20,11 @@ STUBS = ROOT / ".runtime" / "stubs"
 
 def names(source: str, spoken_to: str = "", foreign: str = "") -> dict[str, str]:
     sources = {"room/counter.py": source, "main.py": spoken_to}
-    return short_names(sources, ["main.py"], [foreign])
+    return flat(short_names(sources, ["main.py"], [foreign]))
+
+
+def flat(by_file: Names) -> dict[str, str]:
+    return {name: new for names in by_file.values() for name, new in names.items()}
 
 
 def test_every_kind_of_own_name_gets_a_short_one_and_private_ones_stay_private() -> None:
@@ -77,6 +81,40 @@ def test_a_new_name_is_nobodys_yet() -> None:
     assert not set(names(f"{taken}\nlong_name = 1\nx = 'i j k'").values()) & set("abcdefghijk")
 
 
+def test_private_names_of_files_that_have_nothing_to_do_with_each_other_may_be_the_same() -> None:
+    one = "class One:\n    def __init__(self):\n        self._first_value = self._second_value = 1"
+    other = "class Other:\n    def __init__(self):\n        self._third_value = self._fourth_value = 1"
+    got = short_names({"one.py": one, "other.py": other}, [], [])
+    assert len(got["one.py"]) == len(got["other.py"]) == 2
+    assert set(got["one.py"].values()) == set(got["other.py"].values())
+    assert len(set(got["one.py"].values())) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "from one import One\nclass Other(One):\n    def more(self):\n        self._third_value = 1",
+        "import one\nclass Other(one.One):\n    def more(self):\n        self._third_value = 1",
+        "def more(it):\n    it._third_value = 1",
+        "def more(it):\n    it.first()._third_value = 1",
+    ],
+)
+def test_private_names_that_one_object_may_have_are_different(other: str) -> None:
+    one = "class One:\n    def __init__(self):\n        self._first_value = 1"
+    got = flat(short_names({"one.py": one, "other.py": other}, [], []))
+    assert got["_first_value"] != got["_third_value"]
+
+
+def test_a_private_name_that_two_files_use_is_the_same_in_both_and_no_other_is() -> None:
+    one = "class One:\n    def __init__(self):\n        self._first_value = self._second_value = 1"
+    other = "def more(it):\n    it._first_value = 1\n_third_value = []"
+    got = short_names({"one.py": one, "other.py": other}, [], [])
+    assert got[EVERYWHERE]["_first_value"] not in {
+        got["one.py"]["_second_value"],
+        got["other.py"]["_third_value"],
+    }
+
+
 PROGRAM = '''
 """A program of all that code does with names."""
 _FACTOR = 3
@@ -115,7 +153,7 @@ made.shown_value += 1; print(getattr(made, "combined_value")(), hasattr(made, "w
 
 def test_a_program_does_the_same_with_short_names_line_for_line() -> None:
     got = names(PROGRAM)
-    short = shortened(PROGRAM, got)
+    short = shortened(PROGRAM, "program.py", {EVERYWHERE: got})
     assert {"_hidden_value", "second_value", "inner_function", "offset_value", "item_value"} <= set(got)
     assert short.count("\n") == PROGRAM.count("\n")
     outputs = []
@@ -130,7 +168,7 @@ def test_a_program_does_the_same_with_short_names_line_for_line() -> None:
 
 @pytest.fixture(scope="module")
 def of_the_node(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return names_of(build_tree(FIRMWARE, PROTOCOL, tmp_path_factory.mktemp("names")))
+    return flat(names_of(build_tree(FIRMWARE, PROTOCOL, tmp_path_factory.mktemp("names"))))
 
 
 def test_the_nodes_names_are_mostly_short(of_the_node: dict[str, str]) -> None:

@@ -3,7 +3,9 @@
 MicroPython keeps every name that it has seen in the heap, for ever: its characters and seven bytes of table (py/qstr.c).
 With the names as people need them that is a quarter of a node's heap. So the build replaces each name that only our
 own code uses by one of one to three characters, the same one everywhere: whatever the code does with names it does as
-before. Lines stay where they are, so that the file and line of a crash are those of the source.
+before. A private name that only one file uses gets one that private names of other files have too: for the table
+doubles when it is full. Files whose classes inherit from each other share none, for their objects are the same. Lines
+stay where they are, so that the file and line of a crash are those of the source.
 
 What keeps its name: whatever MicroPython or Python call so too, words of string constants (`getattr`, keys of
 settings, fields of frames), modules, classes (errors are told by name), what an f-string uses, all of `main.py` and of
@@ -19,6 +21,7 @@ import keyword
 import re
 import string
 import tokenize
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -30,9 +33,12 @@ the same firmware everywhere. What the stand-ins of the ESP32's modules are aske
 _IDENTIFIER = re.compile(r"[^\W\d]\w*\Z")
 
 
-def short_names(
-    sources: Mapping[str, str], spoken_to: Iterable[str], foreign: Iterable[str]
-) -> dict[str, str]:
+Names = Mapping[str, Mapping[str, str]]
+"""Short name by name, by the path of the file that uses it; under EVERYWHERE those of all files."""
+EVERYWHERE = ""
+
+
+def short_names(sources: Mapping[str, str], spoken_to: Iterable[str], foreign: Iterable[str]) -> Names:
     """The new name of each that gets one.
 
     sources: text by path below the tree; spoken_to: paths of those whose names others use; foreign: texts of sources
@@ -44,31 +50,79 @@ def short_names(
     for path in spoken_to:
         kept.update(_tokens(sources[path]))
     found: set[str] = set()
-    for path, text in sources.items():
+    trees = {path: ast.parse(text, path) for path, text in sources.items()}
+    for path, tree in trees.items():
         kept.update(part.removesuffix(".py") for part in path.split("/"))
-        tree = ast.parse(text, path)
         found.update(_own(tree))
         kept.update(_said(tree))
+    words = {path: _tokens(text) for path, text in sources.items()}
+    users = Counter(word for file in words.values() for word in file)
     old = sorted(name for name in found - kept if not name.startswith("__"))
-    every = set().union(*(_tokens(text) for text in sources.values()))
-    private, public = _candidates("_", kept | every), _candidates("", kept | every)
+    taken = kept | set(users)
+    # Private, of one file alone, and of no object but its own: two files may give the same object attributes.
+    reached = {name for tree in trees.values() for name in _reached(tree)}
+    alone = {name for name in old if name.startswith("_") and users[name] == 1} - reached
     # Of a name with an underscore in front a module's constant leaves nothing behind (docs.micropython.org, const).
-    names = {}
+    private, public = _candidates("_", taken), _candidates("", taken)
+    pool: list[str] = []
+    names: dict[str, dict[str, str]] = {EVERYWHERE: {}}
+    for family in _families(trees):
+        number = 0
+        for path in family:
+            names[path] = {}
+            for name in old:
+                if name in words[path] and name in alone:
+                    if number == len(pool):
+                        pool.append(next(private))
+                    names[path][name] = pool[number]
+                    number += 1
     for name in old:
-        new = next(private if name.startswith("_") else public)
-        if len(new) < len(name):
-            names[name] = new
-    return names
+        if not name.startswith("_"):
+            names[EVERYWHERE][name] = next(public)
+        elif name not in alone:
+            names[EVERYWHERE][name] = next(private)
+    return {
+        path: {name: new for name, new in those.items() if len(new) < len(name)}
+        for path, those in names.items()
+    }
 
 
-def shortened(text: str, names: Mapping[str, str]) -> str:
-    """`text` with the new names, line for line."""
+def _reached(tree: ast.Module) -> Iterator[str]:
+    """Attributes of something else than `self` and `cls`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not (
+            isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+        ):
+            yield node.attr
+
+
+def _families(trees: Mapping[str, ast.Module]) -> list[list[str]]:
+    """The paths, those together whose classes inherit from each other."""
+    homes: dict[str, set[str]] = defaultdict(set)
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].add(path)
+    family = {path: {path} for path in trees}
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            for base in node.bases if isinstance(node, ast.ClassDef) else ():
+                name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+                together = family[path].union(*(family[home] for home in homes.get(name, ())))
+                for member in together:
+                    family[member] = together
+    return [sorted(members) for members in {id(members): members for members in family.values()}.values()]
+
+
+def shortened(text: str, path: str, names: Names) -> str:
+    """`text`, which is the file `path`, with the new names, line for line."""
+    short = {**names[EVERYWHERE], **names.get(path, {})}
     lines = text.splitlines(keepends=True)
     for token in reversed(list(tokenize.generate_tokens(io.StringIO(text).readline))):
-        if token.type == tokenize.NAME and token.string in names:
+        if token.type == tokenize.NAME and token.string in short:
             row, column = token.start
             line = lines[row - 1]
-            lines[row - 1] = line[:column] + names[token.string] + line[column + len(token.string) :]
+            lines[row - 1] = line[:column] + short[token.string] + line[column + len(token.string) :]
     return "".join(lines)
 
 

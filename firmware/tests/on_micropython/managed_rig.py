@@ -76,7 +76,9 @@ class Managed(Site):
             if self.spoil is not None:
                 self.spoil(settings)
             self.node = Node(settings, trouble, board, random.randrange, self._entropy)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as there
+            if self.flash.dead:
+                raise PowerCut
             start.failed(error)
         modules.unload("app.start")
         asyncio.run(self.node.run())

@@ -578,6 +578,24 @@ def test_the_radar_is_set_up_and_its_passages_are_counted_by_direction():
     assert [row[0] for row in made.flow()] == [501, 302]
 
 
+def test_a_radar_that_was_switched_on_later_is_set_up_at_the_next_reading():
+    made = inputs(*RADAR)
+    uart = UART.last
+    uart.written = b""  # it was not ready
+    made.read()
+    assert uart.written == b"UKR|BZ"
+
+
+def test_only_motor_vehicles_make_a_jam():
+    tube = [dict(channel) for channel in TUBE]
+    tube[0]["jam_kmh"] = 15
+    made = inputs(*tube)
+    made.read()
+    limits = sorted(made.jams._jams)
+    assert [TUBE[channel]["class"] for channel in limits] == ["kfz", "kfz", "unknown"]
+    assert inputs(*TUBE).jams is None
+
+
 def test_a_radar_for_both_directions_in_one_channel_has_one_mean_speed():
     made = inputs({"class": "kfz", "direction": "both", "sensor": "radar", "pin": 16})
     assert UART.last.tx == -1

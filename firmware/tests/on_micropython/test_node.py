@@ -479,3 +479,39 @@ def test_settings_trouble_is_a_fault_and_is_reported():
     first = site.statuses()[0]
     assert first.state & 8
     assert first.health.crash == b"settings: interval_s: must be a number"[-32:]
+
+
+def test_after_an_outage_of_three_days_all_of_it_is_sent_without_being_asked_and_no_count_is_late():
+    site = Site(unix=MIDNIGHT - 600)
+    end = 5 * 24 * HOUR
+    day(site, end)
+    begin, over = 20 * HOUR, 20 * HOUR + 3 * 24 * HOUR
+    site.at(begin, lambda: setattr(site.network, "lose", lambda *_: True))
+    site.at(begin, lambda: setattr(site.network, "lose_joins", lambda *_: True))
+    site.at(over, lambda: setattr(site.network, "lose", lambda *_: False))
+    site.at(over, lambda: setattr(site.network, "lose_joins", lambda *_: False))
+    site.run(end)
+    rows = {}
+    for at, frame in site.frames(ports.BACKFILL):
+        assert at > over
+        for i, row in enumerate(frame.rows):
+            rows[frame.index + i] = row
+    counted = {frame.index: at for at, frame in site.frames(ports.COUNTS)}
+    missed = [slot(at, site.unix) for at in range(begin + 1800, over - 1800, 900)]
+    known = ledger(site.counts())
+    assert all([index in rows for index in missed])
+    assert all([sum(rows[index]) > 150 for index in missed])
+    assert all([known[index] == row for index, row in rows.items() if index in known])
+    first, begins = slot(over + 2 * HOUR, site.unix), (site.unix + over + 2 * HOUR) // 900 * 900 - site.unix
+    for index in range(first, slot(end - HOUR, site.unix)):
+        # Reported a minute after its end, and within the time that a transmission takes.
+        late = counted[index] - begins - (index - first + 1) * 900
+        assert 60 <= late <= 75, late
+
+
+def test_uplinks_that_the_network_missed_now_and_then_are_no_outage():
+    site = Site(unix=MIDNIGHT - 600)
+    day(site, 48 * HOUR)
+    site.network.lose = lambda number, port: number % 3 == 0
+    site.run(48 * HOUR)
+    assert site.frames(ports.BACKFILL) == []

