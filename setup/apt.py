@@ -82,14 +82,16 @@ Acquire::https::Timeout "30";
 """
 
 
-def closure(simulation: str, program: str) -> list[Package]:
-    """Return `program` and its libraries from the output of a simulated installation on an empty machine."""
+def closure(simulation: str, program: str, beside: Sequence[str] = ()) -> list[Package]:
+    """Return `program`, its libraries and what it needs `beside` it from a simulated installation on an empty machine."""
     found = [
         Package(match["name"].partition(":")[0], match["version"], match["arch"])
         for match in map(_INSTALL.match, simulation.splitlines())
         if match
     ]
-    return [package for package in found if package.name == program or _LIBRARY.match(package.name)]
+    return [
+        package for package in found if package.name in (program, *beside) or _LIBRARY.match(package.name)
+    ]
 
 
 def native_architecture() -> str:
@@ -140,10 +142,10 @@ class Archive:
         """Delete the index and what was downloaded."""
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def find(self, program: str, arch: str) -> list[Package]:
-        """Return the package `program` and its libraries; raise NotThere if the suite does not have it."""
+    def find(self, program: str, arch: str, beside: Sequence[str] = ()) -> list[Package]:
+        """Return the package `program`, its libraries and packages `beside`; raise NotThere if the suite lacks it."""
         simulation = self._apt("install", "--simulate", f"{program}:{arch}", seconds=60, accept=(0, 100))
-        found = closure(simulation, program)
+        found = closure(simulation, program, beside)
         if not any(package.name == program for package in found):
             raise NotThere(f"no package {program} for {arch} {self._trouble}".rstrip())
         return found

@@ -66,7 +66,7 @@ def prepare(place: Place, environ: Mapping[str, str], *, again: bool = False, te
                 venv.build(place, uv(), environ)
                 stamp.write_whole(place.venv / "set-up", _venv_stamp(place))
         if again or not _runtime_is_fresh(place, environ):
-            with step("MicroPython and MQTT broker"):
+            with step("MicroPython, MQTT broker and Redis"):
                 _settle(place, uv(), environ)
         if tests and (again or not _oracle_is_fresh(place, environ)):
             _consult(place, uv, environ)
@@ -141,7 +141,7 @@ def _runtime_stamp(place: Place, environ: Mapping[str, str]) -> str:
     files = [here / f"{name}.py" for name in ("apt", "origins", "runtime", "sources", "tool", "wrapper")]
     on_path = [
         str(program)
-        for name in ("micropython", "micropython32", "mosquitto")
+        for name in ("micropython", "micropython32", "mosquitto", "redis-server")
         for program in origins.on_path(name, environ.get("PATH", ""), place.bin)
     ]
     apt_is_there = str(bool(shutil.which("apt-get", path=environ.get("PATH"))))

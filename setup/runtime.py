@@ -1,7 +1,8 @@
 """MicroPython (64 and 32 bit) and an MQTT broker in `.runtime/bin`, and `.runtime/tools.json`, which says what they are.
 
 `micropython` and a broker must be had. `micropython32` has the memory layout of an ESP32; without it memory budgets
-cannot be measured. Where Mosquitto cannot be had, `iotcore` takes its place and can do less.
+cannot be measured. Where Mosquitto cannot be had, `iotcore` takes its place and can do less. `redis-server` is for tests
+of the bridge.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ from setup.tool import (
     MICROPYTHON_MINIMUM,
     MOSQUITTO,
     MOSQUITTO_MINIMUM,
+    REDIS,
     Tool,
     dotted,
 )
 
-ALL = (MICROPYTHON, MICROPYTHON32, MOSQUITTO, IOTCORE)
+ALL = (MICROPYTHON, MICROPYTHON32, MOSQUITTO, IOTCORE, REDIS)
 
 _TITLES = {
     MICROPYTHON: "MicroPython",
     MICROPYTHON32: "MicroPython, 32 bit",
     MOSQUITTO: "Mosquitto",
     IOTCORE: "iotcore",
+    REDIS: "Redis",
 }
 
 
@@ -42,7 +45,7 @@ def settle(origins: Iterable[Origin], say: Callable[[str], None]) -> dict[str, T
     found: dict[str, Tool] = {}
     reasons: list[str] = []
     for origin in origins:
-        missing = [name for name in (MICROPYTHON, MICROPYTHON32, MOSQUITTO) if name not in found]
+        missing = [name for name in (MICROPYTHON, MICROPYTHON32, MOSQUITTO, REDIS) if name not in found]
         if not missing:
             break
         asked = [IOTCORE if name == MOSQUITTO and origin.name == "wheel" else name for name in missing]
@@ -81,11 +84,14 @@ def remarks(found: dict[str, Tool]) -> list[str]:
             IOTCORE,
             "as the broker instead of Mosquitto: it reports neither missing subscribers nor dropped messages",
         ),
+        (REDIS, "it is Valkey, which grew out of Redis"),
     ):
         if name in found and found[name].origin == "wheel":
             lines.append(f"fallback: {_TITLES[name]} {found[name].version} from a wheel; {lost}")
     if MICROPYTHON32 not in found:
         lines.append("no 32-bit MicroPython for this machine: memory budgets are not measured")
+    if REDIS not in found:
+        lines.append("no Redis for this machine: the tests of the bridge's source `redis` fail")
     return lines
 
 

@@ -13,10 +13,13 @@ MICROPYTHON = "micropython"
 MICROPYTHON32 = "micropython32"
 MOSQUITTO = "mosquitto"
 IOTCORE = "iotcore"
+REDIS = "redis-server"
 
 # 1.25 is what Debian's stable release carries; older ones lack parts of `vfs` and of asyncio that the firmware uses.
 MICROPYTHON_MINIMUM = (1, 25)
 MOSQUITTO_MINIMUM = (2, 0)
+# Streams tell from 7.0 on how many entries were added and how far a group has read.
+REDIS_MINIMUM = (7, 0)
 
 _MICROPYTHON_PROBE = """
 import sys
@@ -32,6 +35,7 @@ print("probe", ".".join(str(part) for part in sys.implementation[1][:3]), bits +
 _MICROPYTHON_SAYS = re.compile(r"^probe (?P<version>[\d.]+) (?P<bits>32|64)$", re.MULTILINE)
 _MOSQUITTO_SAYS = re.compile(r"mosquitto version (?P<version>[\d.]+)")
 _IOTCORE_SAYS = re.compile(r"iotcore (?P<version>[\d.]+)")
+_REDIS_SAYS = re.compile(r"^(Redis|Valkey) server v=(?P<version>[\d.]+)", re.MULTILINE)
 _PROBE_SECONDS = 20
 
 
@@ -97,16 +101,30 @@ def probe_iotcore(path: Path) -> tuple[str, int]:
     return match["version"], 0
 
 
+def probe_redis(path: Path) -> tuple[str, int]:
+    """Return the version of the Redis, or Valkey, at `path` and 0; raise Unfit if it is none or too old."""
+    try:
+        output = child.run([path, "--version"], seconds=_PROBE_SECONDS)
+    except child.Failed as error:
+        raise Unfit(str(error)) from None
+    match = _REDIS_SAYS.search(output)
+    if not match:
+        raise Unfit(f"{path} is no Redis")
+    return _new_enough(path, match["version"], REDIS_MINIMUM), 0
+
+
 PROBES: dict[str, Callable[[Path], tuple[str, int]]] = {
     MICROPYTHON: probe_micropython,
     MICROPYTHON32: probe_micropython,
     MOSQUITTO: probe_mosquitto,
     IOTCORE: probe_iotcore,
+    REDIS: probe_redis,
 }
 MINIMUMS = {
     MICROPYTHON: MICROPYTHON_MINIMUM,
     MICROPYTHON32: MICROPYTHON_MINIMUM,
     MOSQUITTO: MOSQUITTO_MINIMUM,
+    REDIS: REDIS_MINIMUM,
 }
 
 

@@ -12,11 +12,19 @@ from zaehlwerk_bridge.errors import BridgeError, SettingsError
 from zaehlwerk_bridge.settings import Settings, load
 from zaehlwerk_bridge.store import Store
 
+EXIT_OK = 0
 EXIT_BROKEN = 1
 EXIT_BAD_INPUT = 2
 EXIT_TAKEN_OVER = 3
 EXIT_NOT_ALL = 4
-"""Some of what a command was to do could not be done; its output says what and why."""
+EXIT_STATUSES = {
+    EXIT_OK: "all is well, or stopped by SIGTERM or SIGINT",
+    EXIT_BROKEN: "broke unexpectedly, the log says where: start again",
+    EXIT_BAD_INPUT: "bad settings, arguments or database, or check-config found something wrong: starting again helps nothing",
+    EXIT_TAKEN_OVER: "another client took the bridge's MQTT client id over: starting again would take it back, do not",
+    EXIT_NOT_ALL: "some of what a command was to do could not be done, its output says what and why",
+}
+"""What each means, and whether to start a bridge again that ended so."""
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", metavar="FILE", help="The settings, TOML; SETTINGS.md lists them.")

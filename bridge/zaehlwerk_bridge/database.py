@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zaehlwerk_bridge.errors import BridgeError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_S = 5.0
 """So long a transaction waits for another program's; the bridge and its command line share a store."""
 

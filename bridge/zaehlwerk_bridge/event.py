@@ -23,5 +23,9 @@ class Event:
     rssi: int | None = None
     snr: float | None = None
     gateways: int = 0
+    queue_item: str = ""  # of "txack", "ack" and some "log": the downlink's id in the server's queue
+    report: str = (
+        ""  # what an "ack" or a "log" says of it: "acknowledged" or "missed", or code and description
+    )
     problem: str = ""  # why the source could not read the item; such an event is rejected, never dropped
     internal: bool = False  # the problem is the bridge's own: the event is as it should be

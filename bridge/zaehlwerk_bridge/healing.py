@@ -1,117 +1,172 @@
-"""Asks nodes to send again what is missing, by downlinks through ChirpStack's queue."""
+"""The bridge's own questions: which nodes shall send again what is missing, or say of which epoch their totals are.
 
+They are commands like the platform's, so that a device's queue has one owner. They are few: of each kind a device has at
+most one that is not sent yet, after a question in vain the next one waits twice as long, and after the last there is none.
+"""
+
+import sqlite3
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
-import grpc
-import grpc.aio
-from chirpstack_api import api
-from structlog.typing import FilteringBoundLogger
-
-from zaehlwerk_bridge.errors import SettingsError
-from zaehlwerk_bridge.ledger.gap_table import Want
-from zaehlwerk_bridge.sources.connection import Connection, describe
-from zaehlwerk_protocol.command import BACKFILL, Command
-from zaehlwerk_protocol.errors import FrameError
+from zaehlwerk_bridge.commands.entry_table import Entry
+from zaehlwerk_bridge.commands.life import Stage
+from zaehlwerk_bridge.commands.planning import Plan
+from zaehlwerk_bridge.commands.register import LONGEST_S, Register
+from zaehlwerk_bridge.commands.request import OWN_ID
+from zaehlwerk_bridge.ledger.cell_table import FAR
+from zaehlwerk_bridge.ledger.fold import GRACE_INTERVALS
+from zaehlwerk_bridge.ledger.gap_table import MAX_TRIES, GapTable, Want
+from zaehlwerk_bridge.stations import Stations
+from zaehlwerk_protocol import command
+from zaehlwerk_protocol.answer import OK
 
 NS = 1_000_000_000
-_REFUSALS = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
-_TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+PATIENCE_NS = 3600 * NS
+"""So long after its sending the answer to a question is waited for."""
+STATUS_EXPIRES_S = 86400
+"""Seconds; a backfill waits as long as a node keeps its intervals, and is of use then as well."""
+INTERVAL_S = 900
+"""Of a node that has not said how long its intervals are."""
+BACKFILL = "backfill"
+STATUS = "status"
+
+_UNNAMED = """
+SELECT w.dev_eui, coalesce((SELECT interval_s FROM chain WHERE chain.dev_eui = w.dev_eui LIMIT 1), :interval_s),
+  min(received_ns)
+FROM waiting AS w
+WHERE received_ns > coalesce((SELECT max(named_ns) FROM chain WHERE chain.dev_eui = w.dev_eui), 0)
+GROUP BY w.dev_eui
+"""
+_UNANCHORED = """
+WITH newest AS (
+  SELECT id, dev_eui, interval_s FROM chain AS c WHERE NOT EXISTS
+    (SELECT 1 FROM chain AS d WHERE d.dev_eui = c.dev_eui AND (d.named_ns, d.id) > (c.named_ns, c.id))
+)
+SELECT dev_eui, interval_s, (
+  SELECT min(heard_ns) FROM cell WHERE chain = newest.id AND unsynced = 0 AND total IS NOT NULL AND number > coalesce(
+    (SELECT max(number) FROM cell WHERE chain = newest.id AND unsynced = 0 AND whole IS NOT NULL), -:far))
+FROM newest
+"""
+_UNPLACED = """
+SELECT dev_eui, interval_s, (
+  SELECT heard_ns FROM cell WHERE chain = known.id AND unsynced = 0 ORDER BY number LIMIT 1)
+FROM chain AS known
+WHERE EXISTS (SELECT 1 FROM cell WHERE chain = known.id AND unsynced = 1)
+  AND NOT EXISTS (SELECT 1 FROM mapping WHERE chain = known.id)
+"""
 
 
-class Asked(Protocol):
-    """Notes in the store that a node was asked, or could not be."""
+@dataclass(frozen=True, slots=True)
+class Ambiguity:
+    """What only a status frame of a node can end. `since_ns`: from when on that was clear, nanoseconds UTC."""
 
-    async def __call__(self, want: Want, now_ns: int) -> None:
-        """Note it."""
-        ...
+    dev_eui: str
+    interval_s: int
+    since_ns: int
 
 
-class Healer:
-    """Puts backfill commands into the devices' queues, at most one for a device at a time.
+class Questions:
+    """The bridge's own questions, in the transactions of a store. All methods work in one that is open."""
 
-    `asked` is told of every want that was dealt with, so that the store decides when to try again. A want that the
-    server could not be reached for is not: it stays due.
-    """
+    def __init__(
+        self, database: sqlite3.Connection, register: Register, gaps: GapTable, stations: Stations
+    ) -> None:
+        self._database = database
+        self._register = register
+        self._gaps = gaps
+        self._stations = stations
+        register.ended = self._ended
 
-    def __init__(self, connection: Connection, asked: Asked, log: FilteringBoundLogger) -> None:
-        self._connection = connection
-        self._asked = asked
-        self._log = log
-        self._channel: grpc.aio.Channel | None = None
-        self.enqueued = 0
-        self.trouble = ""
-
-    async def heal(self, wants: Sequence[Want], now_ns: int) -> bool:
-        """Ask for `wants`. Returns False if some could not be dealt with now and should be tried again later."""
+    def backfill(self, wants: Sequence[Want], now_ns: int, *, enabled: bool) -> None:
+        """Ask for `wants`, of each device for one; whether or not that can be done, the next look at it comes later."""
         served: set[str] = set()
         for want in wants:
-            if want.dev_eui in served:
-                continue  # its queue holds a command; the answer may heal this one too, and the store asks again
-            try:
-                await self._ask(want, now_ns)
-            except grpc.aio.AioRpcError as error:
-                if error.code() in _REFUSALS:
-                    self._troubled(
-                        f"downlinks are refused: {describe(error)}; chirpstack.write_key_file names a key "
-                        "that may enqueue, or healing.enabled = false"
-                    )
-                elif error.code() in _TRANSIENT:
-                    # A timed-out Enqueue may have been done: the next try looks into the queue first.
-                    self._troubled(f"downlinks fail: {describe(error)}")
-                    return False
-                else:
-                    self._log.warning("node cannot be asked", dev_eui=want.dev_eui, reason=describe(error))
-            except SettingsError as error:
-                self._troubled(str(error))
-                return False
-            else:
-                if self.trouble:
-                    self._log.info("downlinks are accepted again")
-                self.trouble = ""
+            if enabled and want.dev_eui in served:
+                continue  # the answer may heal this one too; it stays due
             served.add(want.dev_eui)
-            await self._asked(want, now_ns)
-        return len(served) == len(wants)
+            if enabled and not self._waits(want.dev_eui, BACKFILL):
+                arguments = (int(want.unsynced), want.index, want.count)
+                about = {"chain": want.chain, "unsynced": want.unsynced, "number": want.number}
+                plan = Plan(command.BACKFILL, (arguments,))
+                self._ask(want.dev_eui, BACKFILL, plan, about, LONGEST_S, now_ns)
+            self._gaps.asked(want, now_ns)
 
-    async def close(self) -> None:
-        """Close the connection."""
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
+    def status(self, now_ns: int) -> None:
+        """Ask those nodes for a status frame whose ledger waits for one."""
+        self._register.forget(now_ns)
+        found = {one.dev_eui: one for one in ambiguities(self._database) if _is_old(one, now_ns)}
+        rows = self._database.execute("SELECT dev_eui, tries, ask_ns FROM ambiguity").fetchall()
+        held = {dev_eui: (tries, ask_ns) for dev_eui, tries, ask_ns in rows}
+        for dev_eui in held.keys() - found.keys():
+            self._database.execute("DELETE FROM ambiguity WHERE dev_eui = ?", (dev_eui,))
+        for dev_eui, one in sorted(found.items()):
+            tries, ask_ns = held.get(dev_eui, (0, now_ns))
+            if ask_ns is None or ask_ns > now_ns:
+                continue
+            if not self._waits(dev_eui, STATUS):
+                plan = Plan(command.STATUS, ((),))
+                self._ask(dev_eui, STATUS, plan, {}, STATUS_EXPIRES_S, now_ns)
+            tries += 1
+            later_ns = now_ns + (one.interval_s * NS << tries)
+            self._database.execute(
+                "INSERT OR REPLACE INTO ambiguity VALUES (?, ?, ?)",
+                (dev_eui, tries, None if tries >= MAX_TRIES else later_ns),
+            )
 
-    def _troubled(self, reason: str) -> None:
-        if reason != self.trouble:
-            self._log.error("nodes cannot be asked", reason=reason)
-        self.trouble = reason
-
-    async def _ask(self, want: Want, now_ns: int) -> None:
-        if self._channel is None:
-            self._channel = self._connection.channel()
-        stub = api.DeviceServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        metadata = self._connection.metadata()
-        timeout = self._connection.settings.request_timeout_s
-        arguments = (int(want.unsynced), want.index, want.count)
-        queue = await stub.GetQueue(
-            api.GetDeviceQueueItemsRequest(dev_eui=want.dev_eui), metadata=metadata, timeout=timeout
+    def _waits(self, dev_eui: str, kind: str) -> bool:
+        """Whether a question of that kind is on its way to the node."""
+        return any(
+            entry.own
+            and entry.kind == kind
+            and any(one.stage in (Stage.WAITING, Stage.TRYING, Stage.QUEUED) for one in entry.life.downlinks)
+            for entry in self._register.table.open_of(dev_eui)
         )
-        if any(_is_backfill(item.f_port, item.data) for item in queue.result):
+
+    def _ask(
+        self, dev_eui: str, kind: str, plan: Plan, about: dict[str, int | bool], expires_s: int, now_ns: int
+    ) -> None:
+        place = self._stations.at(dev_eui, now_ns)
+        life = self._register.life(
+            plan, dev_eui, now_ns + expires_s * NS, now_ns, confirmed=False, patience_ns=PATIENCE_NS
+        )
+        # The token keeps questions of one moment apart: their times may be the same.
+        identity = f"{OWN_ID}{kind}.{now_ns // NS}.{life.downlinks[0].token}"
+        entry = Entry(place.slug, identity, kind, dev_eui, now_ns, life, own=True, request=about)
+        self._register.begun(entry, now_ns)
+
+    def _ended(self, entry: Entry) -> None:
+        """A question has come to its end; one that the node cannot or will not answer is not asked again."""
+        results = {one.result for one in entry.life.downlinks}
+        if results <= {None, OK}:
             return
-        # Tokens tell one command from the next of the same node; two within 18 hours never have the same.
-        command = Command(now_ns // NS % 65536, BACKFILL, arguments)
-        item = api.DeviceQueueItem(dev_eui=want.dev_eui, f_port=Command.PORT, data=command.encode())
-        await stub.Enqueue(
-            api.EnqueueDeviceQueueItemRequest(queue_item=item), metadata=metadata, timeout=timeout
-        )
-        self.enqueued += 1
-        self._log.info(
-            "node is asked for what is missing", dev_eui=want.dev_eui, index=want.index, intervals=want.count
-        )
+        if entry.kind == STATUS:
+            self._database.execute(
+                "UPDATE ambiguity SET ask_ns = NULL WHERE dev_eui = ?",
+                (entry.dev_eui,),
+            )
+        elif "chain" in entry.request:
+            about = entry.request
+            self._gaps.give_up(about["chain"], about["number"], unsynced=about["unsynced"])
 
 
-def _is_backfill(f_port: int, data: bytes) -> bool:
-    if f_port != Command.PORT:
-        return False
-    try:
-        return Command.decode(data).kind == BACKFILL
-    except FrameError:
-        return False
+def ambiguities(database: sqlite3.Connection) -> list[Ambiguity]:
+    """All nodes of which a status frame would tell what is not known now.
+
+    Frames wait whose epoch nobody has named; or the newest totals of an epoch are joined to no full ones, because none
+    were told or they may have gone round since; or intervals of the node's own numbering have no place in time although
+    the node knows it by now.
+    """
+    oldest: dict[str, Ambiguity] = {}
+    for query in (_UNNAMED, _UNANCHORED, _UNPLACED):
+        for dev_eui, interval_s, since_ns in database.execute(query, {"interval_s": INTERVAL_S, "far": FAR}):
+            if since_ns is None:
+                continue
+            held = oldest.get(dev_eui)
+            if held is None or since_ns < held.since_ns:
+                oldest[dev_eui] = Ambiguity(dev_eui, interval_s, since_ns)
+    return list(oldest.values())
+
+
+def _is_old(one: Ambiguity, now_ns: int) -> bool:
+    """Whether the node has had the time to end it by itself."""
+    return one.since_ns + int(GRACE_INTERVALS * one.interval_s * NS) <= now_ns

@@ -54,8 +54,9 @@ class Housekeeping:
             try:
                 if rounds % FORGET_EVERY == 1:
                     await self.forget()
+                await self._store.call(Store.renew_life)
                 await self.tidy()
-            except sqlite3.OperationalError as error:
+            except (sqlite3.OperationalError, OSError) as error:
                 # A full or failing disk is told by who writes events; another round comes.
                 if str(error) != self._trouble:
                     self._log.warning("housekeeping fails", reason=str(error))

@@ -21,6 +21,8 @@ from zaehlwerk_bridge.settings import HttpSettings
 REQUEST_S = 10.0
 """A client that sends nothing for so long is cut off."""
 JSON = "application/json"
+SERVER_NAME = "zaehlwerk-bridge"
+"""What the header Server says."""
 
 Troubles = Callable[[], Mapping[str, str]]
 """What is wrong, by side; empty if nothing is."""
@@ -100,7 +102,7 @@ def _server(address: str) -> type[ThreadingHTTPServer]:
 def _handler(answer: Callable[[str, str], tuple[HTTPStatus, str, bytes]]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = REQUEST_S
-        server_version = "zaehlwerk-bridge"
+        server_version = SERVER_NAME
         sys_version = ""
 
         def do_GET(self) -> None:

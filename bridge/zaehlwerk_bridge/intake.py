@@ -5,6 +5,8 @@ import sqlite3
 from dataclasses import dataclass, field, replace
 
 from zaehlwerk_bridge import reports, station
+from zaehlwerk_bridge.commands import results
+from zaehlwerk_bridge.commands.register import Register
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.ledger import frame_cells
 from zaehlwerk_bridge.ledger.chains import Chains
@@ -41,6 +43,8 @@ class Fate(enum.StrEnum):
     """Decoded; its epoch is not named yet, so it waits for a status frame."""
     DUPLICATE = "duplicate"
     """Taken before."""
+    DOWNLINK = "downlink"
+    """Said what became of a command's frame."""
     IGNORED = "ignored"
     """Nothing that is for the bridge: a join, an acknowledgement, an uplink without payload."""
     REJECTED = "rejected"
@@ -65,12 +69,20 @@ def _refused(cause: Cause, reason: str) -> Taken:
 class Intake:
     """Works in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection, chains: Chains, fold: Fold, messages: Messages) -> None:
+    def __init__(
+        self,
+        database: sqlite3.Connection,
+        chains: Chains,
+        fold: Fold,
+        messages: Messages,
+        commands: Register,
+    ) -> None:
         self.rejected = Rejected(database)
         self._database = database
         self._chains = chains
         self._fold = fold
         self._messages = messages
+        self._commands = commands
         self._stations = Stations(database)
 
     def take(self, event: Event, now_ns: int) -> Taken:
@@ -88,6 +100,8 @@ class Intake:
         """Take an event; one that is rejected is not kept."""
         if event.problem:
             return _refused(Cause.INTERNAL if event.internal else Cause.UNREADABLE, event.problem)
+        if event.queue_item or event.kind == "join":
+            return self._downlink(event, now_ns)
         if event.kind != "up" or not event.f_port or not event.payload:
             return Taken(Fate.IGNORED)
         try:
@@ -109,6 +123,12 @@ class Intake:
         except ContradictionError as error:
             taken.fate, taken.cause, taken.reason = Fate.REJECTED, Cause.CONTRADICTION, str(error)
         return taken
+
+    def _downlink(self, event: Event, now_ns: int) -> Taken:
+        if event.kind == "join":
+            return Taken(Fate.IGNORED, self._commands.joined(event.dev_eui, now_ns))
+        told = self._commands.reported(event, now_ns)
+        return Taken(Fate.IGNORED) if told is None else Taken(Fate.DOWNLINK, told)
 
     def _frame(
         self,
@@ -136,8 +156,10 @@ class Intake:
             content = reports.alarm(frame, event.received_ns, place)
             taken.told.append(self._report(place, "alarm", content, event))
         elif isinstance(frame, Answer):
-            content = reports.answer(frame, event.received_ns)
-            taken.told.append(self._report(place, "result", content, event))
+            told = self._commands.answered(event.dev_eui, frame, event.received_ns, now_ns)
+            if told is None:
+                told = [self._foreign(event, place, frame)]
+            taken.told += told
         else:
             raise ContradictionError("a command came up from a node; commands only go down")
 
@@ -196,6 +218,11 @@ class Intake:
             else frame_cells.of_backfill(frame, received_ns, line)
         )
         return self._fold.add(chain, cells, now_ns, unsynced=unsynced)
+
+    def _foreign(self, event: Event, place: Station, frame: Answer) -> Message:
+        content = results.foreign(frame, event.received_ns)
+        identity = f"{place.slug}.result.{event.received_ns}"
+        return self._messages.result(place.slug, content, identity, reports.utc(event.received_ns))
 
     def _report(self, place: Station, kind: str, content: reports.Content, event: Event) -> Message:
         identity = f"{place.slug}.{kind}.{event.received_ns}"

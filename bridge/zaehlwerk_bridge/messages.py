@@ -12,6 +12,7 @@ VERSION = "v1"
 CONTENT_TYPE = "application/json"
 EVENT_TYPE = "zaehlwerk.v1"
 SPEC_VERSION = "1.0"  # CloudEvents
+RESULT = "result"
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -29,7 +30,7 @@ class Told:
 class Message:
     """One MQTT message. `properties`: CloudEvents attributes, the same on every redelivery."""
 
-    station: str  # slug; empty for the bridge itself
+    station: str  # slug; empty for the bridge itself; of results a queue of their own
     topic: str
     payload: bytes
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -111,8 +112,12 @@ class Messages:
     def about(
         self, slug: str, kind: str, content: Mapping[str, Any], identity: str, time: str | None
     ) -> Message:
-        """A status, flow, alarm or result message."""
+        """A status, flow or alarm message."""
         return self._station(slug, kind, {"station": slug, **content}, identity, time)
+
+    def result(self, slug: str, content: Mapping[str, Any], identity: str, time: str) -> Message:
+        """What became of a command. It waits for no other message of the station: somebody waits for it."""
+        return replace(self.about(slug, RESULT, content, identity, time), station=f"{slug}/{RESULT}")
 
     def rejected(self, content: Mapping[str, Any], identity: str) -> Message:
         """Something that could not be read, with the reason."""

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from zaehlwerk_bridge import store_figures
+from zaehlwerk_bridge.commands.life import Fate as CommandFate
 from zaehlwerk_bridge.distribution import Distribution
 from zaehlwerk_bridge.intake import Fate
 from zaehlwerk_bridge.rejected import Cause
@@ -21,6 +22,7 @@ from zaehlwerk_bridge.store_figures import StoreFigures
 
 PREFIX = "zaehlwerk_bridge_"
 NS = 1_000_000_000
+DOUBTS = ("found", "absent")
 FRAMES = ("counts", "status", "flow", "backfill", "alarm", "answer")
 
 Labelled = Mapping[str, float]
@@ -150,7 +152,7 @@ COMING_IN: Sequence[Described] = (
 SOURCE: Sequence[Described] = (
     Gauge(
         "source_streams",
-        "Streams of the source, one a device.",
+        "Streams of the source: one a device, or the one of Redis.",
         lambda look: {name: float(count) for name, count in look.bridge.source.states().items()},
         "state",
         "closed; opening; open; waiting (ended or refused, will be opened again)",
@@ -173,9 +175,19 @@ SOURCE: Sequence[Described] = (
     ),
     Counter("source_lists", "Complete lists of the devices.", lambda look: look.bridge.source.counts.lists),
     Counter(
-        "backfill_requests",
-        "Commands put into nodes' queues to send again what is missing.",
-        lambda look: look.bridge.healer.enqueued,
+        "source_trimmed",
+        "Events that the server deleted before they were stored (Redis' stream is too short).",
+        lambda look: look.bridge.source.counts.trimmed,
+    ),
+    Counter(
+        "source_claimed",
+        "Events that another reader of the group had taken and not stored.",
+        lambda look: look.bridge.source.counts.claimed,
+    ),
+    Gauge(
+        "source_lag_events",
+        "Events that the server has and that were not read yet; absent where it does not tell.",
+        lambda look: look.bridge.source.lag,
     ),
 )
 
@@ -217,6 +229,63 @@ LEDGER: Sequence[Described] = (
         "ledger_unverified_stations",
         "Stations of which nothing is published until the broker was asked what another store has published of them.",
         _figure(lambda store: store.unverified),
+    ),
+)
+
+COMMANDS: Sequence[Described] = (
+    Gauge(
+        "commands_listening",
+        "1 while commands of the platform come in; 0 also if that is switched off.",
+        lambda look: float(look.bridge.listener is not None and look.bridge.listener.subscribed),
+    ),
+    Counter(
+        "commands",
+        "Commands of the platform, by the fates that they came to; each is counted once for each.",
+        lambda look: _each(CommandFate, look.bridge.commands.counts.fates),
+        "fate",
+        "; ".join(CommandFate),
+    ),
+    Counter(
+        "questions",
+        "Commands of the bridge's own, by the fates that they came to.",
+        lambda look: _each(CommandFate, look.bridge.commands.counts.questions),
+        "fate",
+        "; ".join(CommandFate),
+    ),
+    Counter(
+        "backfill_requests",
+        "Of these, questions to send again what is missing.",
+        lambda look: look.bridge.commands.counts.asked["backfill"],
+    ),
+    Counter(
+        "status_requests",
+        "Of these, questions for a status frame that ends an ambiguity.",
+        lambda look: look.bridge.commands.counts.asked["status"],
+    ),
+    Counter(
+        "downlinks",
+        "Frames put into the network server's queue.",
+        lambda look: look.bridge.commands.counts.enqueued,
+    ),
+    Counter(
+        "downlink_doubts",
+        "Frames of which it was not known whether the server had taken them, by what was found out.",
+        lambda look: _each(DOUBTS, look.bridge.commands.counts.resolved),
+        "outcome",
+        "found (it had); absent (it had not)",
+    ),
+    Gauge(
+        "commands_open",
+        "Commands that are not at their end, the bridge's own included.",
+        _figure(lambda store: store.open_commands),
+    ),
+    Gauge(
+        "commands_failing",
+        "1 while it is known that commands cannot be sent or do not come in.",
+        lambda look: float(
+            bool(look.bridge.commands.trouble)
+            or (look.bridge.listener is not None and bool(look.bridge.listener.trouble))
+        ),
     ),
 )
 
@@ -360,6 +429,7 @@ TABLE: Mapping[str, Sequence[Described]] = {
     "What comes in": COMING_IN,
     "The source": SOURCE,
     "The ledger": LEDGER,
+    "Commands": COMMANDS,
     "What goes out": GOING_OUT,
     "The store": STORE,
     "The bridge itself": BRIDGE,

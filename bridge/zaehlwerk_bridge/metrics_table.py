@@ -5,7 +5,7 @@ from zaehlwerk_bridge.metrics import PREFIX, TABLE, Counter, Described, Histogra
 _INTRODUCTION = f"""# Metrics of zaehlwerk-bridge
 
 `GET /metrics` answers in Prometheus' text form, or as OpenMetrics if that is asked for. `/healthz` says 200 as long as event
-loop and store's thread move: restart the bridge if it does not. `/readyz` says 200 while all streams of the source are open,
+loop, store, source and publisher move, or wait for something outside: restart the bridge if it does not. `/readyz` says 200 while all streams of the source are open,
 the broker is connected and the store commits, else 503 and which side is not ready and why; restarting does not help then.
 Both answer with a JSON object. Address and port are settings (`http.address`, `http.port`).
 

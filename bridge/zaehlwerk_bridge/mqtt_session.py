@@ -116,10 +116,15 @@ class MqttSession:
         client.on_disconnect = self._on_disconnect
         self._client = client
 
-    async def connect(self) -> Limits:
-        """Connect with a clean start and a session that ends with the connection. Raises ConnectFailed."""
+    async def connect(self, session_expiry_s: int = 0) -> Limits:
+        """Connect; raises ConnectFailed.
+
+        `session_expiry_s` 0: with a clean start, and the session ends with the connection. Else the session that there is
+        goes on, and is kept so long after the connection.
+        """
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = 0
+        properties.SessionExpiryInterval = session_expiry_s
+        self._add_limits(properties)
         settings = self._settings
         where = f"{settings.host}:{settings.effective_port}"
         opening = _on_a_thread(
@@ -127,7 +132,7 @@ class MqttSession:
                 settings.host,
                 settings.effective_port,
                 settings.keepalive_s,
-                clean_start=True,
+                clean_start=not session_expiry_s,
                 properties=properties,
             )
         )
@@ -164,6 +169,9 @@ class MqttSession:
             if not self._connack.done() or self._connack.cancelled() or self._connack.exception() is not None:
                 self._drop()
 
+    def _add_limits(self, properties: Properties) -> None:
+        """What this side can take: no limits."""
+
     def publish(self, topic: str, payload: bytes, retain: bool, properties: PublishProperties) -> int:
         """Queue a PUBLISH of QoS 1 and return its packet identifier; `flush()` sends it."""
         # The cast: paho wants its Properties, and uses of them no more than pack().
@@ -183,6 +191,11 @@ class MqttSession:
         """Send what is queued as far as the socket takes it; the rest follows by itself."""
         if self._socket is not None:
             self._client.loop_write()
+
+    def peer_certificate(self) -> object:
+        """Return the broker's certificate as the standard library tells it (`getpeercert`), None without TLS."""
+        sock = self._client.socket()
+        return sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
 
     async def disconnect(self) -> None:
         """Say goodbye (the will is not published then) and close."""

@@ -41,6 +41,7 @@ from zaehlwerk_bridge.mqtt_session import (
     reason_name,
 )
 from zaehlwerk_bridge.outbox import OutboxRow
+from zaehlwerk_bridge.progress import PATIENCE_S, Progress
 from zaehlwerk_bridge.reconciling import Reconciled
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import MqttSettings
@@ -154,8 +155,9 @@ class Publisher:
         self._doubtful: set[str] = set()
         self._connection: _Connection | None = None
         self._status = ("online", "")
-        self._announced: tuple[str, str] | None = None
+        self._announced: bytes | None = None
         self.counts = PublisherCounts()
+        self.progress = Progress()
         self.trouble = "not connected yet"
 
     @property
@@ -203,6 +205,7 @@ class Publisher:
         backoff = Backoff(self._rng, self._settings.backoff_first_s, self._settings.backoff_most_s)
         while not self._stopping.is_set():
             started_ns = self._wall.now_ns()
+            self.progress.step(2 * self._settings.connect_timeout_s + PATIENCE_S)
             try:
                 end = await self._connect_and_publish()
             except (ConnectFailed, SettingsError) as error:
@@ -218,7 +221,9 @@ class Publisher:
                 self._troubled(end.reason)
                 if self._wall.now_ns() - started_ns >= STEADY_S * 1e9:
                     backoff.reset()
-            await sleep_until_set(self._wall, backoff.next(), self._stopping)
+            wait_s = backoff.next()
+            self.progress.step(wait_s + PATIENCE_S)
+            await sleep_until_set(self._wall, wait_s, self._stopping)
 
     def _troubled(self, reason: str) -> None:
         if reason != self.trouble:
@@ -256,6 +261,7 @@ class Publisher:
     async def _pump(self, connection: _Connection) -> SessionEnd | None:
         session = connection.session
         while True:
+            self.progress.step(PATIENCE_S)
             self._wake.clear()
             if session.ended.done():
                 end = session.ended.result()
@@ -271,6 +277,7 @@ class Publisher:
             wait_s = self._release()
             self._send(connection)
             wait_s = _sooner(wait_s, await self._verify(connection))
+            self._announce()  # what is held may have changed
             if self._finished or self._too_large:
                 await self._forget()
                 continue
@@ -320,22 +327,35 @@ class Publisher:
             question = await self._begin_to_ask(connection)
             if question is None:
                 return None
-        for checkpoints in question.answers():
+        # Who was found to be in doubtful company waits as well, from here on.
+        self._verified -= question.stations
+        busy = {row.station for row in [*connection.in_flight.values(), *self._finished]}
+        busy |= {row.station for row, _ in self._too_large}
+        for checkpoints in question.answers(busy):
             await self._reconcile(checkpoints)
         self._ask(connection, question)
         now_ns = self._wall.now_ns()
-        if not question.over and now_ns < question.deadline_ns:
+        if question.silent and now_ns < question.deadline_ns:
             return (question.deadline_ns - now_ns) / 1e9
-        for station in question.stations:
-            topic = self._topics.checkpoint(station)
-            self._hold_doubtful(
-                station, f"the bridge does not get back what it publishes on {topic}; may it read there?"
-            )
+        for stations, silent in question.give_up():
+            topics = self._checkpoints(silent)
+            for station in stations:
+                self._hold_doubtful(
+                    station, f"the bridge does not get back what it publishes on {topics}; may it read there?"
+                )
+        if not question.over:
+            return None
         for station in question.asked:
             connection.session.forget(self._topics.checkpoint(station))
         connection.question = None
         self._wake.set()  # others may have turned up meanwhile
         return None
+
+    def _checkpoints(self, stations: Collection[str]) -> str:
+        """The topics of some stations, for people."""
+        topics = [self._topics.checkpoint(station) for station in sorted(stations)]
+        more = f" and {len(topics) - 3} others" if len(topics) > 3 else ""
+        return ", ".join(topics[:3]) + more
 
     async def _begin_to_ask(self, connection: _Connection) -> Question | None:
         doubtful = set(sorted(self._doubtful)[:MOST])
@@ -363,8 +383,9 @@ class Publisher:
         try:
             done = await self._outbox.reconcile(checkpoints, self._clock.now_ns())
         except CheckpointError as error:
+            held = self._checkpoints([station for station, payload in checkpoints.items() if payload])
             for station in checkpoints:
-                self._hold_doubtful(station, f"the checkpoint at the broker cannot be read: {error}")
+                self._hold_doubtful(station, f"the checkpoint at {held} cannot be read: {error}")
             return
         if done.lost:
             self._log.error(
@@ -492,11 +513,12 @@ class Publisher:
     def _announce(self) -> None:
         """Publish the status unless that was done; past the outbox, for that may be what the status is about."""
         connection = self._connection
-        if connection is None or connection.status_mid or self._announced == self._status:
+        state, reason = self._status
+        payload = _status(state, reason, {} if state == "offline" else self._holds.reasons)
+        if connection is None or connection.status_mid or self._announced == payload:
             return
-        self._announced = self._status
+        self._announced = payload
         properties = PublishProperties(CONTENT_TYPE, {})
-        payload = _status(*self._status)
         connection.status_mid = connection.session.publish(self._status_topic, payload, True, properties)
         connection.session.flush()
 
@@ -512,6 +534,11 @@ def _sooner(one: float | None, other: float | None) -> float | None:
     return min((wait for wait in (one, other) if wait is not None), default=None)
 
 
-def _status(state: str, reason: str) -> bytes:
-    content = {"state": state} if not reason else {"state": state, "reason": reason}
+def _status(state: str, reason: str, held: Mapping[str, str] | None = None) -> bytes:
+    content: dict[str, object] = {"state": state}
+    if reason:
+        content["reason"] = reason
+    if held:
+        station = min(held)
+        content |= {"held": len(held), "for_example": f"{station}: {held[station]}"}
     return json.dumps(content, separators=(",", ":")).encode()

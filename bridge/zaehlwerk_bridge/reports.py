@@ -1,4 +1,4 @@
-"""What status, flow, alarm and answer frames say, as the platform gets it. Pure."""
+"""What status, flow and alarm frames say, as the platform gets it. Pure."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +7,6 @@ from zaehlwerk_bridge.station import Station
 from zaehlwerk_protocol import alarm as alarms
 from zaehlwerk_protocol import answer as answers
 from zaehlwerk_protocol.alarm import Alarm
-from zaehlwerk_protocol.answer import Answer
 from zaehlwerk_protocol.flow import Flow
 from zaehlwerk_protocol.state import FAULT, LOW_BATTERY, TAMPER, UNSYNCED
 from zaehlwerk_protocol.status import Status
@@ -85,7 +84,7 @@ def flow(frame: Flow, end_s: int | None, station: Station) -> Content:
                 "v85_kmh": None if v85 is None else v85 / 10,
                 "occupancy": None if occupancy is None else occupancy / 1000,
             }
-            for number, (mean, v85, occupancy) in enumerate(frame.rows)
+            for number, (mean, v85, occupancy) in enumerate(frame.rows, frame.first)
         ],
     }
 
@@ -101,16 +100,6 @@ def alarm(frame: Alarm, received_ns: int, station: Station) -> Content:
         "value": frame.value,
         "corridor": station.corridor or None,
         "works": station.works or None,
-    }
-
-
-def answer(frame: Answer, received_ns: int) -> Content:
-    """What became of a command."""
-    return {
-        "received": utc(received_ns),
-        "token": frame.token,
-        "command": frame.kind,
-        "result": RESULTS.get(frame.result, str(frame.result)),
     }
 
 

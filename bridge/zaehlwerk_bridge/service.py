@@ -15,14 +15,14 @@ from structlog.typing import FilteringBoundLogger
 
 from zaehlwerk_bridge.alarm import Alarm
 from zaehlwerk_bridge.clock import Clock, SystemClock
+from zaehlwerk_bridge.commands.dispatcher import Dispatcher, Surroundings
+from zaehlwerk_bridge.commands.listener import CommandListener
 from zaehlwerk_bridge.disk_watch import DiskWatch
 from zaehlwerk_bridge.distribution import Distribution
 from zaehlwerk_bridge.errors import BridgeError, BridgeStopped, NotReady
 from zaehlwerk_bridge.event import Event
-from zaehlwerk_bridge.healing import Healer
 from zaehlwerk_bridge.heartbeat import Heartbeat
 from zaehlwerk_bridge.housekeeping import Housekeeping
-from zaehlwerk_bridge.ledger.gap_table import Want
 from zaehlwerk_bridge.logs import make_logger
 from zaehlwerk_bridge.messages import Topics
 from zaehlwerk_bridge.publisher import Publisher
@@ -33,6 +33,7 @@ from zaehlwerk_bridge.sources.connection import Connection
 from zaehlwerk_bridge.sources.grpc import GrpcSource
 from zaehlwerk_bridge.sources.interface import Source
 from zaehlwerk_bridge.sources.item_id import ItemId, parse
+from zaehlwerk_bridge.sources.redis import RedisSource
 from zaehlwerk_bridge.store import Committed, Store
 from zaehlwerk_bridge.store_thread import StoreThread
 
@@ -40,7 +41,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 NS = 1_000_000_000
-DRAIN_S = 1.5
+DRAIN_S = 1.0
 """So long a stopping bridge goes on to store what it has read; the rest is read again after the next start."""
 PUBLISHER_S = 2.5
 """So long the publisher may take to stop: what is in flight, the goodbye, or a connection attempt that hangs."""
@@ -92,6 +93,7 @@ class _Folded:
     done: Committed
     deadline_ns: int | None
     took_s: float
+    commands: bool = False  # commands to nodes were changed
 
 
 class Bridge:
@@ -135,10 +137,7 @@ class Bridge:
         write_key = key
         if settings.chirpstack.write_key_file is not None:
             write_key = SecretFile(settings.chirpstack.write_key_file, "chirpstack.write_key_file", redactor)
-        self.source: Source = source or GrpcSource(
-            Connection(settings.chirpstack, key), self._clock, self._wall, self._rng, self._log
-        )
-        self.healer = Healer(Connection(settings.chirpstack, write_key), self._asked, self._log)
+        self.source: Source = source or self._make_source(key, redactor)
         password = None
         if settings.mqtt.password_file is not None:
             password = SecretFile(settings.mqtt.password_file, "mqtt.password_file", redactor)
@@ -154,6 +153,26 @@ class Bridge:
             self._log,
             self.changed,
         )
+        self.commands = Dispatcher(
+            Connection(settings.chirpstack, write_key),
+            settings.healing,
+            self._store,
+            self._clock,
+            self._log,
+            Surroundings(lambda: self.source.ready, self.publisher.more, self.changed, self._fail),
+        )
+        self.listener: CommandListener | None = None
+        if settings.commands.enabled:
+            self.listener = CommandListener(
+                settings,
+                password,
+                self._store,
+                self._clock,
+                self._wall,
+                self._rng,
+                self._log,
+                self._command_taken,
+            )
         self.counts = BridgeCounts()
         self._queue: asyncio.Queue[Event] = asyncio.Queue(settings.ledger.queue)
         self._storing = 0
@@ -167,6 +186,17 @@ class Bridge:
         self._ended = False
         self._tasks: list[asyncio.Task[None]] = []
         self._change: asyncio.Future[None] | None = None
+
+    def _make_source(self, key: SecretFile, redactor: Redactor) -> Source:
+        redis = self.settings.redis
+        if self.settings.source == "redis":
+            password = None
+            if redis.password_file is not None:
+                password = SecretFile(redis.password_file, "redis.password_file", redactor)
+            return RedisSource(redis, password, self.settings.id, self._wall, self._rng, self._log)
+        return GrpcSource(
+            Connection(self.settings.chirpstack, key), self._clock, self._wall, self._rng, self._log
+        )
 
     @property
     def disk_trouble(self) -> str:
@@ -190,6 +220,11 @@ class Bridge:
         """Events read and not yet stored."""
         return self._queue.qsize()
 
+    @property
+    def left_alone(self) -> bool:
+        """Whether a thread hangs in the database after the end: the program has to leave without it."""
+        return self._store.left_alone
+
     def now_ns(self) -> int:
         """The bridge's time, nanoseconds UTC."""
         return self._clock.now_ns()
@@ -210,19 +245,24 @@ class Bridge:
             raise NotReady(f"not ready in {timeout_s:g} s: {'; '.join(reasons)}") from None
 
     async def committed(self, dev_eui: str, item_id: str) -> None:
-        """Wait until the item `item_id` of `dev_eui`'s stream, and all before it, are durable."""
+        """Wait until the item `item_id` of `dev_eui`'s stream, and all before it, are durable, and what they ask of the
+        server's queues is done."""
         wanted = parse(item_id)
         if wanted is None:
             raise ValueError(f"{item_id!r} is not an item id")
         dev_eui = dev_eui.lower()
-        await self._until(lambda: self._stored.get(dev_eui, (-1, 0)) >= wanted)
+        await self._until(lambda: self._stored.get(dev_eui, (-1, 0)) >= wanted and not self.commands.due)
 
     async def quiet(self) -> None:
         """Wait until nothing is left to do at the clock's present time: all that was read is stored, all that is due
         is settled, nodes are asked for what is missing. Publishing is another matter: see `published`."""
         await self._until(
             lambda: (
-                self._queue.empty() and not self._storing and not self._settling.due and not self.source.busy
+                self._queue.empty()
+                and not self._storing
+                and not self._settling.due
+                and not self.commands.due
+                and not self.source.busy
             )
         )
 
@@ -230,7 +270,11 @@ class Bridge:
         """Wait until the outbox is empty: everything that is stored has been acknowledged by the broker."""
         await self._until(
             lambda: (
-                self._queue.empty() and not self._storing and not self._settling.due and self.publisher.idle
+                self._queue.empty()
+                and not self._storing
+                and not self._settling.due
+                and not self.commands.due
+                and self.publisher.idle
             )
         )
 
@@ -250,6 +294,7 @@ class Bridge:
         """Work until `stop()`. Raises BridgeError for what trying again cannot mend, and what breaks unexpectedly."""
         publisher = self._begin(self.publisher.run(), "publisher")
         source: asyncio.Task[None] | None = None
+        listener: asyncio.Task[None] | None = None
         self._begin(self.heartbeat.run(), "heartbeat")
         self._begin(self._disk.run(), "disk watch")
         try:
@@ -260,10 +305,15 @@ class Bridge:
                 self._begin(self._look_for_others(), "others")
                 self._begin(self._housekeeping.run(), "housekeeping")
                 self._settling.ring()
+                await self.commands.start()
+                if self.listener is not None:
+                    listener = self._begin(self.listener.run(), "commands")
                 self.changed()
                 await self._stop.wait()
             if self._failure is not None:
                 raise self._failure
+            if listener is not None:
+                listener.cancel()
             await self._wind_up(source, publisher)
         finally:
             self._stop.set()
@@ -272,7 +322,7 @@ class Bridge:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self.healer.close()
+            await self.commands.close()
             await self._store.close()
             self._ended = True
             self.changed()
@@ -297,6 +347,10 @@ class Bridge:
         if opening.cancelled():
             return False
         opening.result()
+        if await self._store.call(lambda store: store.put_back):
+            self._log.warning(
+                "the database was put back from a copy, the broker is asked what was published since"
+            )
         return True
 
     async def _wind_up(self, source: asyncio.Task[None] | None, publisher: asyncio.Task[None]) -> None:
@@ -391,6 +445,8 @@ class Bridge:
         self.counts.commit.observe(folded.took_s)
         self.counts.note(folded.done)
         self._note_delays(events)
+        if folded.commands:
+            await self.commands.changed()
         for event in events:
             at = parse(event.cursor)
             if at is not None:
@@ -415,6 +471,7 @@ class Bridge:
             if await self._store.durably(Store.written_by_others):
                 self.publisher.more()
                 self._settling.ring()
+                await self.commands.look_again()
 
     def _store_changed(self) -> None:
         """Tell everybody whether the store can be written."""
@@ -431,20 +488,20 @@ class Bridge:
         self._after(folded)
         now_ns = self._clock.now_ns()
         wants = await self._store.call(Store.wanted_backfill, now_ns)
-        if wants and self.settings.healing.enabled:
-            await self.healer.heal(wants, now_ns)
-        elif wants:
-            for want in wants:
-                await self._asked(want, now_ns)
+        if wants:
+            enabled = self.settings.healing.enabled
+            await self._store.durably(Store.ask_for_backfill, wants, now_ns, enabled=enabled)
+            await self.commands.changed()
         deadline_ns = await self._store.call(Store.next_deadline_ns)
         if deadline_ns is not None and deadline_ns <= now_ns:
-            # The server could not be reached: what could not be asked for stays due.
+            # One question at a time for a node: what could not be asked for stays due.
             deadline_ns = self._pause_until_ns = now_ns + int(self.settings.healing.check_s * NS)
         self._settling.set(deadline_ns)
         self.changed()
 
-    async def _asked(self, want: Want, now_ns: int) -> None:
-        await self._store.durably(Store.asked, want, now_ns)
+    async def _command_taken(self) -> None:
+        self.publisher.more()
+        await self.commands.changed()
 
     def _after(self, folded: _Folded) -> None:
         """What a transaction has changed for the others."""
@@ -458,7 +515,7 @@ class Bridge:
 def _commit(store: Store, events: Sequence[Event], now_ns: int) -> _Folded:
     began = time.perf_counter()
     done = store.commit(events, now_ns)
-    return _Folded(done, store.next_deadline_ns(), time.perf_counter() - began)
+    return _Folded(done, store.next_deadline_ns(), time.perf_counter() - began, store.commands.has_changed)
 
 
 def _settle(store: Store, now_ns: int) -> _Folded:

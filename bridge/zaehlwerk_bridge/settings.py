@@ -25,8 +25,12 @@ STREAMS_PER_CHANNEL_MOST = 100  # the limit of HTTP/2 streams that proxies set, 
 def _host_and_port(text: str) -> str:
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in host:
-        raise ValueError("must be HOST:PORT without http://, for example chirpstack.example:8080")
+        raise ValueError("must be HOST:PORT without http:// or the like, for example chirpstack.example:8080")
     return text
+
+
+def _redis_server(text: str) -> str:
+    return _host_and_port(text) if text else text
 
 
 def _tenant(text: str) -> str:
@@ -74,6 +78,10 @@ class ChirpStackSettings(Section):
     ca_file: Path | None = Field(
         default=None, description="PEM file of the authority that signed the server's certificate."
     )
+    cert_file: Path | None = Field(
+        default=None, description="PEM file of the client certificate, where a proxy asks for one."
+    )
+    key_file: Path | None = Field(default=None, description="PEM file of the client certificate's key.")
     relist_s: float = Field(
         default=300, ge=1, le=86400, description="Seconds between two lists of the tenants' devices."
     )
@@ -100,8 +108,10 @@ class ChirpStackSettings(Section):
 
     @model_validator(mode="after")
     def _insecure_has_no_authority(self) -> "ChirpStackSettings":
-        if self.insecure and self.ca_file is not None:
-            raise ValueError("insecure = true and ca_file contradict each other")
+        if self.insecure and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("insecure = true and ca_file, cert_file or key_file contradict each other")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together: set both or none")
         return self
 
 
@@ -168,6 +178,67 @@ class MqttSettings(Section):
         return self
 
 
+class RedisSettings(Section):
+    """ChirpStack's Redis, where `source` is `redis`: see REDIS.md, above all for what ChirpStack needs."""
+
+    server: Annotated[str, AfterValidator(_redis_server)] = Field(
+        default="", description="Address, `host:port`; required where `source` is `redis`."
+    )
+    db: int = Field(default=0, ge=0, le=10000, description="Number of ChirpStack's database in it.")
+    username: str | None = Field(default=None, description="User name, where Redis has an access list.")
+    password_file: Path | None = Field(default=None, description="File that holds the password.")
+    insecure: bool = Field(
+        default=False, description="Speak without TLS. Only where the network itself is trusted."
+    )
+    ca_file: Path | None = Field(
+        default=None, description="PEM file of the authority that signed the server's certificate."
+    )
+    cert_file: Path | None = Field(default=None, description="PEM file of the client certificate.")
+    key_file: Path | None = Field(default=None, description="PEM file of the client certificate's key.")
+    key_prefix: str = Field(
+        default="", max_length=128, description="What ChirpStack's `[redis] key_prefix` says."
+    )
+    group: str = Field(
+        default="zaehlwerk",
+        min_length=1,
+        max_length=128,
+        description="Consumer group; each bridge with a database of its own needs one of its own.",
+    )
+    claim_idle_s: float = Field(
+        default=60,
+        ge=1,
+        le=86400,
+        description="Seconds after which entries that a dead reader of the group did not store are taken over.",
+    )
+    outage_h: float = Field(
+        default=24,
+        gt=0,
+        le=8760,
+        description="Hours without the bridge that ChirpStack's stream has to hold; less is warned of.",
+    )
+    request_timeout_s: float = Field(
+        default=10, ge=6, le=300, description="Seconds after which connecting, or Redis' silence, failed."
+    )
+    backoff_first_s: float = Field(default=1, gt=0, le=60, description="First wait before connecting again.")
+    backoff_most_s: float = Field(default=60, gt=0, le=3600, description="Longest such wait.")
+    max_entry_bytes: int = Field(
+        default=65536,
+        ge=1024,
+        le=4194304,
+        description="Largest event that is read; a larger one is rejected.",
+    )
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> "RedisSettings":
+        if self.insecure and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("insecure = true and ca_file, cert_file or key_file contradict each other")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together: set both or none")
+        if self.username is not None and self.password_file is None:
+            raise ValueError("username is set but password_file is not")
+        return self
+
+
 class LedgerSettings(Section):
     """How events become records."""
 
@@ -215,6 +286,42 @@ class HealingSettings(Section):
     )
 
 
+class CommandsSettings(Section):
+    """Commands of the platform to nodes, COMMANDS.md; give the topics rights at the broker before you enable them."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Take commands on `{prefix}/v1/+/command`; who may publish there decides the broker.",
+    )
+    client_id: str = Field(
+        default="",
+        max_length=128,
+        description="Client id of the session that takes them, unique at the broker; empty is the bridge's and `-commands`.",
+    )
+    session_expiry_s: int = Field(
+        default=604800,
+        ge=60,
+        le=31_536_000,
+        description="Seconds for which the broker keeps commands while the bridge is away.",
+    )
+    expire_s: float = Field(
+        default=86400,
+        ge=60,
+        le=2_592_000,
+        description="Seconds after which a command that does not say when expires.",
+    )
+    max_bytes: int = Field(default=16384, ge=256, le=262144, description="Largest command that is read.")
+    open_per_station: int = Field(
+        default=16, ge=1, le=1000, description="Commands of a station that are not at their end, at most."
+    )
+    per_hour: int = Field(
+        default=60,
+        ge=1,
+        le=10000,
+        description="Commands of a station that are taken within an hour, at most.",
+    )
+
+
 class LogSettings(Section):
     """What is written to stderr."""
 
@@ -256,16 +363,28 @@ class Settings(Section):
         default="zaehlwerk", description="First part of every topic."
     )
     database: Path = Field(description="SQLite file that holds ledger, records and outbox.")
+    source: Literal["grpc", "redis"] = Field(
+        default="grpc",
+        description="Where events come from: a stream for each device from ChirpStack's API, or the one in its Redis.",
+    )
     chirpstack: ChirpStackSettings
+    redis: RedisSettings = RedisSettings()
     mqtt: MqttSettings
     ledger: LedgerSettings = LedgerSettings()
     store: StoreSettings = StoreSettings()
     healing: HealingSettings = HealingSettings()
+    commands: CommandsSettings = CommandsSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     stations: dict[Annotated[str, AfterValidator(_dev_eui)], StationSettings] = Field(
         default={}, description="By DevEUI: replaces what ChirpStack's device tags say."
     )
+
+    @model_validator(mode="after")
+    def _source_has_a_server(self) -> "Settings":
+        if self.source == "redis" and not self.redis.server:
+            raise ValueError("source is redis, but redis.server is not set")
+        return self
 
     @property
     def client_id(self) -> str:

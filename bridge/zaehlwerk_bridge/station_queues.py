@@ -133,12 +133,12 @@ class StationQueues:
         return station.rows[0] if station is not None and station.held and station.rows else None
 
     def again(self, name: str) -> None:
-        """Read all of a held station again: what the outbox holds of it is not what it was."""
+        """Read all of a station of which nothing is in flight again: what the outbox holds of it is not what it was."""
         station = self._stations.pop(name, None)
         if station is not None:
-            assert station.held
             assert not station.in_flight
             first = station.rows[0].seq - 1
+            self._waiting -= 0 if station.held else len(station.rows)
             self._known.difference_update(row.seq for row in station.rows)
             self._ready = [(seq, waiting) for seq, waiting in self._ready if waiting != name]
             heapq.heapify(self._ready)

@@ -3,20 +3,23 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from zaehlwerk_bridge import dump
 from zaehlwerk_bridge.checkpoint import read_checkpoint
+from zaehlwerk_bridge.commands.register import Register
 from zaehlwerk_bridge.cursors import Cursors
 from zaehlwerk_bridge.database import BUSY_S, open_database, open_existing
 from zaehlwerk_bridge.event import Event
+from zaehlwerk_bridge.healing import Questions
 from zaehlwerk_bridge.intake import Fate, Intake, Taken
 from zaehlwerk_bridge.ledger.chains import Chains
 from zaehlwerk_bridge.ledger.fold import Fold
 from zaehlwerk_bridge.ledger.forgetting import Forgetting
 from zaehlwerk_bridge.ledger.gap_table import Want
+from zaehlwerk_bridge.life import Life
 from zaehlwerk_bridge.messages import Message, Messages
 from zaehlwerk_bridge.outbox import Outbox, OutboxRow
 from zaehlwerk_bridge.reconciling import Reconciled, Reconciling
@@ -94,7 +97,28 @@ class Store:
         self._reconciling = Reconciling(self._database, self._chains, self._fold, self._reserves)
         self._records.look()
         self._forgetting = Forgetting(self._database)
-        self._intake = Intake(self._database, self._chains, self._fold, self._messages)
+        self.commands = Register(
+            self._database,
+            self._chains,
+            self._stations,
+            self._messages,
+            self._transaction,
+            lambda messages: self._send(messages, Committed()),
+        )
+        self._questions = Questions(self._database, self.commands, self._fold.gaps, self._stations)
+        self._intake = Intake(self._database, self._chains, self._fold, self._messages, self.commands)
+        self._life = None if existing or str(path) == ":memory:" else Life(self._database, Path(path))
+        self.put_back = self._life is not None and self._life.is_copy()
+        """Whether the file was put back from a copy: what it says of what was published may be out of date."""
+        if self.put_back:
+            self._database.execute("UPDATE station SET verified = 0")
+        with suppress(sqlite3.OperationalError, OSError):  # a full disk: housekeeping tries again, and tells
+            self.renew_life()
+
+    def renew_life(self) -> None:
+        """Let copies that were made until now be told from this database. Raises sqlite3.Error and OSError."""
+        if self._life is not None:
+            self._life.renew()
 
     def written_by_others(self) -> bool:
         """Whether another program (the command line) has written to the database since this was last asked."""
@@ -105,6 +129,9 @@ class Store:
 
     def close(self) -> None:
         """Close the database."""
+        with suppress(sqlite3.Error, OSError):  # what was copied in the last minute is then not told from it
+            self._database.execute("PRAGMA busy_timeout = 0")
+            self.renew_life()
         self._database.close()
 
     def commit(self, events: Sequence[Event], now_ns: int) -> Committed:
@@ -287,6 +314,16 @@ class Store:
         with self._transaction():
             self._fold.gaps.asked(want, now_ns)
 
+    def ask_for_backfill(self, wants: Sequence[Want], now_ns: int, *, enabled: bool) -> None:
+        """Put questions for `wants` among the commands to nodes, or only note that it is time if not `enabled`."""
+        with self._transaction(now_ns):
+            self._questions.backfill(wants, now_ns, enabled=enabled)
+
+    def ask_for_status(self, now_ns: int) -> None:
+        """Put questions among the commands to those nodes whose status frames the ledger waits for."""
+        with self._transaction(now_ns):
+            self._questions.status(now_ns)
+
     def dump(self) -> str:
         """The ledger as text, a line an entry: the same frames give the same text."""
         return "".join(dump.lines(self._database))
@@ -295,10 +332,12 @@ class Store:
     def _transaction(self, now_ns: int = 0) -> Iterator[None]:
         """One transaction, undone if anything is raised in it; `now_ns`: when messages that it makes were made."""
         self._outbox.now_ns = now_ns
+        self.commands.begin()
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._database.execute("COMMIT")
+            self.commands.committed()
         except BaseException:
             # SQLite itself undoes it when the disk is full or fails (sqlite.org/lang_transaction.html, section 3).
             if self._database.in_transaction:

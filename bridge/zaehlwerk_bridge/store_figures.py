@@ -29,6 +29,8 @@ class StoreFigures:
     """Spans that stand."""
     waiting_frames: int
     """Frames whose epoch no status frame has named yet."""
+    open_commands: int
+    """Commands to nodes that are not at their end."""
     page_bytes: int
     pages: int
     free_pages: int
@@ -50,6 +52,7 @@ def read(path: Path) -> StoreFigures:
             wanted_gaps=_number(database, "SELECT count(*) FROM gap WHERE ask_ns IS NOT NULL"),
             spans=_number(database, "SELECT count(*) FROM record WHERE live = 1 AND resolution = 'span'"),
             waiting_frames=_number(database, "SELECT count(*) FROM waiting"),
+            open_commands=_number(database, "SELECT count(*) FROM command WHERE open = 1"),
             page_bytes=_number(database, "PRAGMA page_size"),
             pages=_number(database, "PRAGMA page_count"),
             free_pages=_number(database, "PRAGMA freelist_count"),

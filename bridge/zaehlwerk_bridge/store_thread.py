@@ -41,6 +41,8 @@ _NOTHING_FREE_BYTES = 1_000_000
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MOST_S = 30.0
+CLOSE_S = 0.5
+"""So long the thread may take to finish what it does when the store is closed: another program may hold the database."""
 
 
 class StoreThread:
@@ -70,6 +72,8 @@ class StoreThread:
         self._closed = False
         self.trouble = ""
         """What keeps the database from being written, empty if nothing does."""
+        self.left_alone = False
+        """Whether the thread was still at work when the store was closed: it would hold up the end of the program."""
 
     async def open(self) -> None:
         """Open the store; while its disk is full or fails, again and again. Raises BridgeError for anything else."""
@@ -152,10 +156,20 @@ class StoreThread:
             self._changed()
 
     async def close(self) -> None:
-        """Finish what was begun and close the store."""
-        if self._store is not None:
-            await self.call(Store.close)
+        """Finish what was begun and close the store, or leave it alone if that takes too long.
+
+        SQLite undoes what was not committed then, as after a power cut.
+        """
+        if self._store is not None and not self._closed:
             self._closed = True
+            closing = asyncio.get_running_loop().run_in_executor(self._executor, self._store.close)
+            await asyncio.wait((closing,), timeout=CLOSE_S)
+            if closing.done():
+                closing.result()
+            else:
+                self.left_alone = True
+                closing.cancel()
+                self._log.warning("database does not answer", reason="it is left as after a power cut")
         self._opened.set()  # whoever waits for it is told that it is closed
         self._executor.shutdown(wait=False)
 

@@ -43,8 +43,9 @@ class Question:
         return new
 
     def take(self, station: str, payload: bytes, *, retained: bool) -> None:
-        """A message came on the topic of a station."""
+        """A message came on the topic of a station; an empty retained one says that there is none any more."""
         if retained:
+            self._retained.pop(station, None)
             if payload:
                 self._retained[station] = payload
         elif payload == self.mark:
@@ -62,13 +63,27 @@ class Question:
                 apart.append(group)
         self._groups = [*apart, together]
 
-    def answers(self) -> list[Mapping[str, bytes | None]]:
-        """For each group whose answers are complete the retained messages of its stations; each group once."""
-        ready = [group for group in self._groups if group <= self._answered]
+    def answers(self, busy: Collection[str] = ()) -> list[Mapping[str, bytes | None]]:
+        """For each group whose answers are complete the retained messages of its stations; each group once.
+
+        Groups with one of the `busy` stations wait: of those something is on its way to the broker.
+        """
+        ready = [group for group in self._groups if group <= self._answered and group.isdisjoint(busy)]
         self._groups = [group for group in self._groups if group not in ready]
         return [{station: self._retained.get(station) for station in sorted(group)} for group in ready]
 
     @property
+    def silent(self) -> bool:
+        """Whether an answer is still to come."""
+        return not self.stations <= self._answered
+
+    def give_up(self) -> list[tuple[list[str], list[str]]]:
+        """Ask no longer for those groups whose answers are not complete; each with those of it that are silent."""
+        given_up = [group for group in self._groups if not group <= self._answered]
+        self._groups = [group for group in self._groups if group not in given_up]
+        return [(sorted(group), sorted(group - self._answered)) for group in given_up]
+
+    @property
     def over(self) -> bool:
-        """Whether every group was answered."""
+        """Whether every group was answered or given up."""
         return not self._groups

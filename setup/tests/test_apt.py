@@ -32,6 +32,11 @@ def test_a_program_is_taken_with_its_libraries_and_nothing_that_sets_up_a_system
     ]
 
 
+def test_what_a_program_has_in_another_package_is_named_and_taken() -> None:
+    names = [package.name for package in apt.closure(SIMULATION, "mosquitto", ["adduser"])]
+    assert names == ["libc6", "zlib1g", "libwrap0", "adduser", "mosquitto"]
+
+
 def test_nothing_is_taken_where_nothing_would_be_installed() -> None:
     assert apt.closure("E: Unable to locate package micropython\n", "micropython") == []
 

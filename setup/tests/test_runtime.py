@@ -11,6 +11,8 @@ from setup.console import Problem
 from setup.origins import Origin
 from setup.tool import Tool
 
+EVERYTHING = ("micropython", "micropython32", "mosquitto", "redis-server")
+
 
 class Fake:
     """An origin that has the given tools and notes what it was asked for."""
@@ -32,18 +34,19 @@ def settle(*fakes: Fake) -> dict[str, Tool]:
 
 
 def test_what_is_on_the_path_is_not_fetched() -> None:
-    path, packages = Fake("path", "micropython", "micropython32", "mosquitto"), Fake("packages")
+    path, packages = Fake("path", *EVERYTHING), Fake("packages")
     assert {tool.origin for tool in settle(path, packages).values()} == {"path"}
     assert packages.asked == []
 
 
 def test_each_origin_is_asked_only_for_what_is_still_missing() -> None:
-    path = Fake("path", "mosquitto")
-    packages = Fake("packages", "micropython", "micropython32", "mosquitto")
+    path = Fake("path", "mosquitto", "redis-server")
+    packages = Fake("packages", *EVERYTHING)
     wheel = Fake("wheel", "micropython", "iotcore")
     found = settle(path, packages, wheel)
     assert {name: tool.origin for name, tool in found.items()} == {
         "mosquitto": "path",
+        "redis-server": "path",
         "micropython": "packages",
         "micropython32": "packages",
     }
@@ -52,24 +55,26 @@ def test_each_origin_is_asked_only_for_what_is_still_missing() -> None:
 
 
 def test_wheels_are_the_last_resort_and_announced() -> None:
-    found = settle(Fake("path"), Fake("packages"), Fake("wheel", "micropython", "iotcore"))
-    assert set(found) == {"micropython", "iotcore"}
+    found = settle(Fake("path"), Fake("packages"), Fake("wheel", "micropython", "iotcore", "redis-server"))
+    assert set(found) == {"micropython", "iotcore", "redis-server"}
     text = "\n".join(runtime.remarks(found))
     assert "fallback: MicroPython 9.9 from a wheel" in text
     assert "fallback: iotcore 9.9 from a wheel" in text
+    assert "fallback: Redis 9.9 from a wheel; it is Valkey" in text
     assert "memory budgets are not measured" in text
 
 
-def test_a_missing_32_bit_micropython_stops_nothing() -> None:
+def test_a_missing_32_bit_micropython_or_redis_stops_nothing_and_is_said() -> None:
     found = settle(Fake("path", "micropython", "mosquitto"), Fake("packages"), Fake("wheel"))
-    assert "micropython32" not in found
+    assert set(found) == {"micropython", "mosquitto"}
     assert runtime.remarks(found) == [
-        "no 32-bit MicroPython for this machine: memory budgets are not measured"
+        "no 32-bit MicroPython for this machine: memory budgets are not measured",
+        "no Redis for this machine: the tests of the bridge's source `redis` fail",
     ]
 
 
 def test_with_everything_there_is_nothing_to_remark() -> None:
-    assert runtime.remarks(settle(Fake("packages", "micropython", "micropython32", "mosquitto"))) == []
+    assert runtime.remarks(settle(Fake("packages", *EVERYTHING))) == []
 
 
 def test_where_nothing_works_the_message_says_what_to_install_and_what_was_tried() -> None:
@@ -98,6 +103,7 @@ def test_the_table_names_every_tool_and_null_for_what_is_missing(tmp_path) -> No
         "micropython32": None,
         "mosquitto": None,
         "iotcore": None,
+        "redis-server": None,
     }
     assert runtime.is_whole(table)
     program.unlink()

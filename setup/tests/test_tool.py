@@ -56,6 +56,18 @@ def test_mosquitto(program) -> None:
         tool.probe_mosquitto(program("q", "something else"))
 
 
+@pytest.mark.parametrize("name", ["Redis", "Valkey"])
+def test_redis(program, name: str) -> None:
+    assert tool.probe_redis(program("r", f"{name} server v=8.0.2 sha=00000000:0 malloc=jemalloc-5.3.0")) == (
+        "8.0.2",
+        0,
+    )
+    with pytest.raises(Unfit, match=r"6\.2\.14, 7\.0 or newer"):
+        tool.probe_redis(program("r", f"{name} server v=6.2.14 sha=0"))
+    with pytest.raises(Unfit, match="is no Redis"):
+        tool.probe_redis(program("r", "something else"))
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [("1.25.0+ds-1", (1, 25, 0)), ("1:2.0.21-1", (2, 0, 21)), ("2.1", (2, 1)), ("none", ())],

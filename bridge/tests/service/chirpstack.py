@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 import uuid
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -49,6 +52,14 @@ class ChirpStack(
         self.writable = True
         self.list_error: tuple[grpc.StatusCode, str] | None = None
         self.enqueue_hangs = False
+        """The answer to an Enqueue that was done never comes."""
+        self.enqueue_lost = False
+        """An Enqueue is neither done nor answered."""
+        self.enqueue_fails: tuple[grpc.StatusCode, str] | None = None
+        """An Enqueue is not done, and this is said."""
+        self.queue_fails: tuple[grpc.StatusCode, str] | None = None
+        self.enqueued: list[api.DeviceQueueItem] = []
+        """All that was ever put into a queue."""
         self.mute_headers = False
         self.device_service = _Devices(self)
         self.port = 0
@@ -76,6 +87,47 @@ class ChirpStack(
         async with self._changed:
             self.add(dev_eui).items += items
             self._changed.notify_all()
+
+    def made(self, dev_eui: str, f_port: int, data: bytes) -> api.DeviceQueueItem:
+        """An item of somebody else for a device's queue."""
+        return api.DeviceQueueItem(id=str(uuid.uuid4()), dev_eui=dev_eui, f_port=f_port, data=data)
+
+    async def transmit(self, dev_eui: str) -> api.DeviceQueueItem:
+        """A gateway takes the first item of a device's queue."""
+        device = self.devices[dev_eui]
+        item = next(item for item in device.queue if not item.is_pending)
+        if item.confirmed:
+            item.is_pending = True
+        else:
+            device.queue.remove(item)
+        await self.report(dev_eui, "txack", queueItemId=item.id)
+        return item
+
+    async def acknowledge(self, dev_eui: str, item_id: str, *, heard: bool = True) -> None:
+        """The device's next uplink came, and acknowledged the item or did not."""
+        device = self.devices[dev_eui]
+        device.queue = [item for item in device.queue if item.id != item_id]
+        await self.report(dev_eui, "ack", queueItemId=item_id, acknowledged=heard)
+
+    async def drop(self, dev_eui: str, item_id: str, code: str, description: str = "") -> None:
+        """The server throws an item away."""
+        device = self.devices[dev_eui]
+        device.queue = [item for item in device.queue if item.id != item_id]
+        context = {"queue_item_id": item_id}
+        await self.report(dev_eui, "log", level="ERROR", code=code, description=description, context=context)
+
+    async def report(self, dev_eui: str, kind: str, **body: Any) -> str:
+        """An event of a device that is no uplink; returns its id."""
+        info = {"deviceName": dev_eui, "devEui": dev_eui, "tags": {}}
+        return await self.follow(dev_eui, Item("0-0", kind, json.dumps({"deviceInfo": info, **body})))
+
+    async def follow(self, dev_eui: str, item: Item) -> str:
+        """An event of a device with an id behind all others; returns the id."""
+        items = self.add(dev_eui).items
+        milliseconds, _, sequence = items[-1].id.partition("-") if items else ("1", "", "0")
+        item = dataclasses.replace(item, id=f"{milliseconds}-{int(sequence) + 1}")
+        await self.put(dev_eui, item)
+        return item.id
 
     async def wake(self) -> None:
         """Let open streams look at what the test has changed."""
@@ -167,6 +219,8 @@ class _Devices(api.DeviceServiceServicer):
         self, request: api.GetDeviceQueueItemsRequest, context: grpc.aio.ServicerContext
     ) -> object:
         await self._server.allowed("GetQueue", context)
+        if self._server.queue_fails is not None:
+            await context.abort(*self._server.queue_fails)
         queue = self._server.devices[request.dev_eui].queue
         return api.GetDeviceQueueItemsResponse(total_count=len(queue), result=queue)
 
@@ -176,9 +230,18 @@ class _Devices(api.DeviceServiceServicer):
         await self._server.allowed("Enqueue", context)
         if not self._server.writable:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "")
+        if self._server.enqueue_fails is not None:
+            await context.abort(*self._server.enqueue_fails)
+        if self._server.enqueue_lost:
+            await asyncio.Event().wait()
         item = request.queue_item
+        if not item.f_port:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "Validation error: FPort must be between 1 - 255"
+            )
         item.id = str(uuid.uuid4())
         self._server.devices[item.dev_eui].queue.append(item)
+        self._server.enqueued.append(item)
         if self._server.enqueue_hangs:
             await asyncio.Event().wait()
         return api.EnqueueDeviceQueueItemResponse(id=item.id)

@@ -48,6 +48,10 @@ class Node:
         self.counts.append(count)
         return self._item(Counts(self.slot % 65536, 0, [self.total % 65536], rows))
 
+    def says(self, frame: Any) -> Item:
+        """An uplink with any other frame."""
+        return self._item(frame)
+
     @property
     def now_s(self) -> int:
         """When the frame of the last closed interval arrives, Unix seconds."""

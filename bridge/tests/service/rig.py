@@ -53,7 +53,7 @@ class Rig:
         }
         for name, value in changes.items():
             section, _, setting = name.partition("_")
-            if section in ("chirpstack", "mqtt", "healing", "ledger", "store", "http"):
+            if section in ("chirpstack", "mqtt", "healing", "ledger", "store", "http", "commands"):
                 table.setdefault(section, {})[setting] = value
             else:
                 table[name] = value

@@ -17,12 +17,21 @@ from paho.mqtt.properties import Properties
 class Subscriber:
     """Subscribes to everything with QoS 1 in a session that outlives the connection. `slow_s`: time it takes a message."""
 
-    def __init__(self, port: int, client_id: str = "platform", slow_s: float = 0.0, topic: str = "#") -> None:
+    def __init__(
+        self,
+        port: int,
+        client_id: str = "platform",
+        slow_s: float = 0.0,
+        topic: str = "#",
+        username: str | None = None,
+    ) -> None:
         self.messages: list[paho.MQTTMessage] = []
         self._slow_s = slow_s
         self._topic = topic
         self._subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5)
+        if username is not None:
+            self._client.username_pw_set(username)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
         self._client.on_subscribe = lambda *_: self._subscribed.set()

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from bridge.tests.service.chirpstack import ChirpStack
 from bridge.tests.service.mosquitto import Mosquitto, free_port
 from bridge.tests.service.node import Node
 from bridge.tests.service.rig import Rig
-from zaehlwerk_bridge.check import Finding, Verdict, check_broker, check_chirpstack
+from bridge.tests.service.subscriber import Subscriber
+from bridge.tests.service.until import until
+from zaehlwerk_bridge.check_broker import check_broker
+from zaehlwerk_bridge.check_chirpstack import check_chirpstack
+from zaehlwerk_bridge.check_finding import Finding, Verdict
+from zaehlwerk_bridge.check_subscriptions import _Subscriber
+from zaehlwerk_bridge.mqtt_session import MqttSession
 from zaehlwerk_bridge.redaction import Redactor
 
 EUI = "70b3d57ed0000001"
@@ -23,7 +32,7 @@ EUI = "70b3d57ed0000001"
 @pytest.fixture(autouse=True)
 def _short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in delivers its history at once."""
-    monkeypatch.setattr("zaehlwerk_bridge.check.HISTORY_WAIT_S", 0.3)
+    monkeypatch.setattr("zaehlwerk_bridge.check_chirpstack.HISTORY_WAIT_S", 0.3)
 
 
 def wrong(findings: list[Finding]) -> list[Finding]:
@@ -35,7 +44,8 @@ async def test_everything_right_is_nothing_wrong(rig: Rig) -> None:
     await rig.server.put(EUI, node.status(), *(node.count(1) for _ in range(20)))
     findings = await check_chirpstack(rig.settings(), Redactor())
     assert wrong(findings) == []
-    assert "history of 21 events" in findings[-1].text
+    assert [finding.text for finding in findings[-2:]] == ["history of 21 events", "allowed"]
+    assert rig.server.devices[EUI].queue == []
     findings = await check_broker(rig.settings(), Redactor())
     assert wrong(findings) == []
     assert any("window of 20" in finding.text for finding in findings)
@@ -44,7 +54,8 @@ async def test_everything_right_is_nothing_wrong(rig: Rig) -> None:
 async def test_a_short_history_is_noted_with_the_setting_that_makes_it_longer(rig: Rig) -> None:
     node = Node(EUI, "one")
     await rig.server.put(EUI, *(node.count(1) for _ in range(10)))
-    finding = (await check_chirpstack(rig.settings(), Redactor()))[-1]
+    findings = await check_chirpstack(rig.settings(), Redactor())
+    (finding,) = [finding for finding in findings if finding.tried == f"stream of {EUI}"]
     assert finding.verdict is Verdict.NOTE
     assert "per_device_event_log_max_history" in finding.remedy
 
@@ -89,14 +100,100 @@ async def test_no_device_and_no_key_file_are_wrong(rig: Rig) -> None:
     assert "chirpstack.api_key_file: cannot read" in finding.text
 
 
+async def test_a_key_that_may_not_enqueue_is_noted_and_no_downlink_is_left_behind(rig: Rig) -> None:
+    rig.server.add(EUI)
+    rig.server.writable = False
+    findings = await check_chirpstack(rig.settings(), Redactor())
+    (finding,) = [finding for finding in findings if finding.tried.startswith("downlinks")]
+    assert finding.verdict is Verdict.NOTE
+    assert "chirpstack.write_key_file" in finding.remedy
+    assert rig.server.devices[EUI].queue == []
+    findings = await check_chirpstack(rig.settings(healing_enabled=False), Redactor())
+    assert not [finding for finding in findings if finding.tried.startswith("downlinks")]
+
+
 async def test_rights_are_tried_topic_by_topic_and_nothing_is_left_behind(
-    rig: Rig, start_broker: Callable[..., Mosquitto]
+    rig: Rig, start_broker: Callable[..., Mosquitto], subscribe: Callable[..., Subscriber]
 ) -> None:
     rig.broker = start_broker(acl=["topic readwrite #", "topic deny zaehlwerk/v1/+/span"])
     (finding,) = wrong(await check_broker(rig.settings(), Redactor()))
-    assert finding.tried == "publish zaehlwerk/v1/check/span"
+    assert finding.tried == "publish zaehlwerk/v1/_check/span"
     assert "135 Not authorized" in finding.text
-    assert "topic write zaehlwerk/#" in finding.remedy
+    assert "topic write zaehlwerk/v1/+/span" in finding.remedy
+    after = subscribe(port=rig.broker.port)
+    await check_broker(
+        rig.settings(), Redactor()
+    )  # whatever was retained would come before this one's messages
+    await after.until(lambda: after.topics().count("zaehlwerk/v1/_check/count") == 1)
+    assert not any(message.retain for message in after.messages)
+
+
+async def test_a_missing_right_to_read_checkpoints_is_told_apart_from_one_to_write_them(
+    rig: Rig, start_broker: Callable[..., Mosquitto]
+) -> None:
+    rig.broker = start_broker(acl=["topic write #"])
+    settings = rig.settings(mqtt_connect_timeout_s=0.3)
+    (finding,) = wrong(await check_broker(settings, Redactor()))
+    assert finding.tried == "retain and read zaehlwerk/v1/_check/checkpoint"
+    assert "topic readwrite zaehlwerk/v1/+/checkpoint" in finding.remedy
+    rig.broker.allow(["topic read #", "topic write zaehlwerk/v1/+/count"])
+    await until(lambda: "Reloading config" in (rig.broker.directory / "mosquitto.log").read_text())
+    tried = [finding.tried for finding in wrong(await check_broker(settings, Redactor()))]
+    assert "publish zaehlwerk/v1/_check/checkpoint" in tried
+    assert "publish zaehlwerk/v1/_check/count" not in tried
+
+
+async def test_a_broker_that_retains_nothing_is_wrong(
+    rig: Rig, start_broker: Callable[..., Mosquitto]
+) -> None:
+    rig.broker = start_broker(options=["retain_available false"])
+    found = {finding.tried for finding in wrong(await check_broker(rig.settings(), Redactor()))}
+    assert "retain" in found
+
+
+async def test_a_broker_that_takes_retained_messages_and_forgets_them_is_wrong(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = MqttSession.publish
+    monkeypatch.setattr(
+        MqttSession,
+        "publish",
+        lambda session, topic, payload, _retain, properties: publish(
+            session, topic, payload, False, properties
+        ),
+    )
+    (finding,) = wrong(await check_broker(rig.settings(), Redactor()))
+    assert finding.text == "the broker did not retain it"
+
+
+async def test_a_receive_maximum_that_makes_everything_slow_is_noted(
+    rig: Rig, start_broker: Callable[..., Mosquitto]
+) -> None:
+    rig.broker = start_broker(options=["max_inflight_messages 3"])
+    (note,) = [f for f in await check_broker(rig.settings(), Redactor()) if f.tried == "receive maximum"]
+    assert (note.verdict, note.text) == (Verdict.NOTE, "window of 3 (Receive Maximum 3)")
+
+
+async def test_a_broker_that_has_lost_what_it_retained_is_wrong(rig: Rig) -> None:
+    """It was started again without persistence: the checkpoints that the bridge had published are not there."""
+    node = Node(EUI, "one")
+    await rig.server.put(EUI, node.status(), node.count(3))
+
+    async def persistence() -> Finding:
+        findings = await check_broker(rig.settings(), Redactor())
+        (finding,) = [finding for finding in findings if finding.tried == "persistence"]
+        return finding
+
+    assert (await persistence()).verdict is Verdict.NOTE
+    async with rig.bridge(mqtt_hold_without_subscriber=False) as bridge:
+        await bridge.committed(EUI, rig.server.devices[EUI].items[-1].id)
+        await bridge.published()
+        assert (await persistence()).verdict is Verdict.OK
+    rig.broker.stop()
+    rig.broker.start()
+    finding = await persistence()
+    assert finding.verdict is Verdict.WRONG
+    assert "of one;" in finding.text
 
 
 async def test_a_small_packet_size_is_noted(rig: Rig, start_broker: Callable[..., Mosquitto]) -> None:
@@ -110,7 +207,72 @@ async def test_a_small_packet_size_is_noted(rig: Rig, start_broker: Callable[...
 async def test_nobody_who_listens_is_noted(rig: Rig) -> None:
     findings = await check_broker(rig.settings(), Redactor())
     notes = [finding.tried for finding in findings if finding.verdict is Verdict.NOTE]
-    assert notes == ["publish zaehlwerk/v1/check/count", "publish zaehlwerk/v1/check/span"]
+    assert [tried for tried in notes if tried.startswith("publish")] == [
+        "publish zaehlwerk/v1/_check/count",
+        "publish zaehlwerk/v1/_check/span",
+    ]
+
+
+async def test_a_broker_that_does_not_let_commands_be_read_is_wrong(
+    rig: Rig, rude: Callable[[bytes | None], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mosquitto grants every subscription and delivers nothing; others say what they think of it."""
+    tried = "subscribe zaehlwerk/v1/+/command"
+    settings = rig.settings(commands_enabled=True)
+    (finding,) = [f for f in await check_broker(settings, Redactor()) if f.tried == tried]
+    assert finding.verdict is Verdict.OK
+    assert not [f for f in await check_broker(rig.settings(), Redactor()) if f.tried == tried]
+    subscribed = _Subscriber._subscribed
+    monkeypatch.setattr(_Subscriber, "_subscribed", lambda own, _code: subscribed(own, 0x87))
+    (finding,) = wrong(await check_broker(settings, Redactor()))
+    assert finding.tried == tried
+    assert "topic read zaehlwerk/v1/+/command" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("most", "verdict", "text"),
+    [
+        (1000, Verdict.OK, "all of them waited"),
+        (50, Verdict.WRONG, "50 waited for a subscriber that was away, 250 were acknowledged and lost"),
+    ],
+)
+async def test_how_many_messages_the_broker_keeps_is_tried_when_it_is_asked_for(
+    rig: Rig,
+    start_broker: Callable[..., Mosquitto],
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    verdict: Verdict,
+    text: str,
+) -> None:
+    """Mosquitto acknowledges what it throws away. Nothing of the trial is left afterwards."""
+    monkeypatch.setattr("zaehlwerk_bridge.check_subscriptions.QUIET_S", 0.3)
+    rig.broker = start_broker(options=[f"max_queued_messages {most}", "max_inflight_messages 20"])
+    (finding,) = [
+        f for f in await check_broker(rig.settings(), Redactor(), 300) if f.tried.startswith("queue")
+    ]
+    assert finding.verdict is verdict
+    assert finding.text.startswith(text)
+    assert not [f for f in await check_broker(rig.settings(), Redactor()) if f.tried.startswith("queue")]
+    assert not await asyncio.to_thread(has_session, rig.broker, "zaehlwerk-bridge-b1-check-queue")
+
+
+def has_session(broker: Mosquitto, client_id: str) -> bool:
+    """Whether the broker kept a session of that name."""
+    present: list[bool] = []
+    connected = threading.Event()
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5)
+
+    def on_connect(_client: object, _data: object, flags: paho.ConnectFlags, *_more: object) -> None:
+        present.append(flags.session_present)
+        connected.set()
+
+    client.on_connect = on_connect
+    client.connect("127.0.0.1", broker.port, clean_start=False)
+    client.loop_start()
+    assert connected.wait(10)
+    client.disconnect()
+    client.loop_stop()
+    return present[0]
 
 
 @pytest.fixture

@@ -141,7 +141,9 @@ async def test_every_metric_of_the_table_is_scraped_and_no_other_one(rig: Rig) -
             expected |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"}
         else:
             expected.add(f"{name}_total" if isinstance(metric, Counter) else name)
-    assert names == expected
+    assert names == expected - {
+        f"{PREFIX}source_lag_events"
+    }  # ChirpStack's API does not tell it, its Redis does
 
 
 async def test_what_came_in_is_counted_by_what_became_of_it(
@@ -161,7 +163,7 @@ async def test_what_came_in_is_counted_by_what_became_of_it(
         with endpoints(bridge) as port:
             seen = await scraped(port)
     fates = {label: value for (name, label), value in seen.items() if name == f"{PREFIX}events_total"}
-    assert fates == {"decoded": 3, "waiting": 0, "duplicate": 1, "ignored": 2, "rejected": 1}
+    assert fates == {"decoded": 3, "waiting": 0, "duplicate": 1, "downlink": 0, "ignored": 2, "rejected": 1}
     assert seen[sample("rejected_total", "unreadable")] == 1
     assert seen[sample("quarantine", "unreadable")] == 1
     assert seen[sample("frames_total", "counts")] == 2

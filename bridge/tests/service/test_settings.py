@@ -72,6 +72,8 @@ def test_a_wrong_variable_is_named_as_such(tmp_path: Path, monkeypatch: pytest.M
         (("11111111-", "1111-"), "chirpstack.tenants.0", "8-4-4-4-12"),
         (("[mqtt]", "[mqtt]\nwindow = 0"), "mqtt.window", "greater than or equal to 1"),
         (("[mqtt]", "[mqtt]\ninsecure = true\nca_file = 'x'"), "mqtt", "contradict"),
+        (("[chirpstack]", "[chirpstack]\ninsecure = true\nca_file = 'x'"), "chirpstack", "contradict"),
+        (("[chirpstack]", "[chirpstack]\nkey_file = 'x'"), "chirpstack", "set both or none"),
         (("[mqtt]", "[mqtt]\ncert_file = 'x'"), "mqtt", "go together"),
         (("[mqtt]", "[mqtt]\npassword_file = 'x'"), "mqtt", "username is not"),
         (("database", "prefix = 'a/#'\ndatabase"), "prefix", "without + # $"),
@@ -141,3 +143,18 @@ def test_a_secret_file_is_read_again_each_time(tmp_path: Path) -> None:
     assert secret.read() == "second"
     assert "first" not in repr(secret)
     assert "second" not in repr(secret)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("", "source is redis, but redis.server is not set"),
+        ('[redis]\nserver = "redis://redis.example"\n', "must be HOST:PORT"),
+        ('[redis]\nserver = "r:1"\nusername = "b"\n', "username is set but password_file is not"),
+        ('[redis]\nserver = "r:1"\ncert_file = "c"\n', "cert_file and key_file go together"),
+        ('[redis]\nserver = "r:1"\ninsecure = true\nca_file = "c"\n', "contradict each other"),
+    ],
+)
+def test_what_is_wrong_with_the_source_redis_is_named(tmp_path: Path, table: str, problem: str) -> None:
+    (line,) = problems(tmp_path, f'source = "redis"\n{GOOD}{table}')
+    assert problem in line

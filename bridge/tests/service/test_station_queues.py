@@ -65,6 +65,23 @@ def test_a_held_station_keeps_one_message_in_memory_and_lets_the_others_through(
     assert queues.held == ["a"]
 
 
+def test_what_the_outbox_holds_of_a_station_now_takes_the_place_of_what_was_read() -> None:
+    """Whether the station was held or just had its turn before it."""
+    for hold in (True, False):
+        outbox, queues = Outbox(*"aab"), StationQueues(10)
+        outbox.fill(queues)
+        if hold:
+            first = queues.next()
+            assert first is not None
+            queues.hold(first)
+        del outbox.rows[1], outbox.rows[2]
+        outbox.rows |= {seq: row(seq, "a") for seq in (4, 5)}
+        queues.again("a")
+        outbox.fill(queues)
+        assert len(queues) == 3
+        assert [r.seq for r in drain(queues)] == [3, 4]
+
+
 def test_a_held_station_goes_on_in_order_when_its_first_message_is_taken() -> None:
     outbox, queues = Outbox(*"aaab"), StationQueues(10)
     outbox.fill(queues)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import ipaddress
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +10,8 @@ from pathlib import Path
 import grpc.aio
 import pytest
 from chirpstack_api import api
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from bridge.tests.service.certificates import Authority
 from bridge.tests.service.chirpstack import ChirpStack
 from bridge.tests.service.mosquitto import Mosquitto
 from bridge.tests.service.node import Node
@@ -27,52 +22,6 @@ from zaehlwerk_bridge.settings import MqttSettings
 from zaehlwerk_bridge.store import Store
 
 EUI = "70b3d57ed0000001"
-
-
-class Authority:
-    """Signs certificates for 127.0.0.1 into files of a directory."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        directory.mkdir()
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        self.ca_file = directory / "ca.pem"
-        certificate = self._certificate(self._name, self._key.public_key(), ca=True)
-        self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Files of a certificate and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._certificate(subject, key.public_key(), ca=False)
-        cert_file, key_file = self.directory / f"{name}.pem", self.directory / f"{name}.key"
-        cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return cert_file, key_file
-
-    def _certificate(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, ca: bool
-    ) -> x509.Certificate:
-        now = dt.datetime.now(dt.UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        )
-        if not ca:
-            address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-            builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        return builder.sign(self._key, hashes.SHA256())
 
 
 @pytest.fixture

@@ -87,3 +87,10 @@ class GapTable:
             " WHERE chain = ? AND unsynced = ? AND number = ?",
             (MAX_TRIES, now_ns, NS, want.chain, want.unsynced, want.number),
         )
+
+    def give_up(self, chain: int, number: int, *, unsynced: bool) -> None:
+        """Ask no more for the gap before the total of interval `number`: the node has said that it cannot help."""
+        self._database.execute(
+            "UPDATE gap SET tries = max(tries, 1), ask_ns = NULL WHERE chain = ? AND unsynced = ? AND number = ?",
+            (chain, unsynced, number),
+        )

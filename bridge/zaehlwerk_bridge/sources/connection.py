@@ -14,6 +14,7 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 passed over: at gRPC's own limit the stream would end at the same item on every connect."""
 
 Metadata = tuple[tuple[str, str], ...]
+_Certificates = tuple[bytes | None, bytes | None, bytes | None]
 
 
 class Connection:
@@ -22,6 +23,7 @@ class Connection:
     def __init__(self, settings: ChirpStackSettings, key: SecretFile) -> None:
         self.settings = settings
         self._key = key
+        self._made_with: list[_Certificates] = []
 
     def metadata(self) -> Metadata:
         """Return the authorization of a call, from the key file as it is now. Raises SettingsError."""
@@ -46,16 +48,47 @@ class Connection:
         ]
         if settings.insecure:
             return grpc.aio.insecure_channel(settings.server, options=options)
-        authorities = None if settings.ca_file is None else _read(settings.ca_file)
-        credentials = grpc.ssl_channel_credentials(root_certificates=authorities)
-        return grpc.aio.secure_channel(settings.server, credentials, options=options)
+        try:
+            certificates = self._certificates()
+        except SettingsError:
+            if not self._made_with:
+                raise
+            certificates = self._made_with[-1]  # a file is just being replaced
+        self._made_with.append(certificates)
+        return grpc.aio.secure_channel(
+            settings.server, grpc.ssl_channel_credentials(*certificates), options=options
+        )
+
+    def rotated(self) -> bool:
+        """Whether the certificates' files were replaced after a channel was made; told once.
+
+        A channel keeps for ever what it was made with, so all of them have to be made anew then.
+        """
+        try:
+            certificates = self._certificates()
+        except SettingsError:
+            return False  # just being replaced: the next time
+        rotated = any(made != certificates for made in self._made_with)
+        self._made_with.clear()
+        self._made_with.append(certificates)
+        return rotated
+
+    def _certificates(self) -> _Certificates:
+        settings = self.settings
+        return (
+            _read("ca_file", settings.ca_file),
+            _read("key_file", settings.key_file),
+            _read("cert_file", settings.cert_file),
+        )
 
 
-def _read(path: Path) -> bytes:
+def _read(name: str, path: Path | None) -> bytes | None:
+    if path is None:
+        return None
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SettingsError([f"chirpstack.ca_file: cannot read {path}: {error.strerror}"]) from None
+        raise SettingsError([f"chirpstack.{name}: cannot read {path}: {error.strerror}"]) from None
 
 
 def describe(error: grpc.aio.AioRpcError) -> str:

@@ -11,6 +11,7 @@ from zaehlwerk_bridge.alarm import Alarm
 from zaehlwerk_bridge.backoff import Backoff
 from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.event import Event
+from zaehlwerk_bridge.progress import Progress
 from zaehlwerk_bridge.sources.connection import Connection
 from zaehlwerk_bridge.sources.device_stream import DeviceStream, StreamContext, StreamState
 from zaehlwerk_bridge.sources.discovery import Device, DiscoveryError, list_devices
@@ -21,6 +22,8 @@ BURST = 50
 """Streams that are opened at once before the pace begins; a Python server loses first messages far above."""
 ABSENT_LISTS = 2
 """A device is gone when this many lists in a row lack it: a list read page by page can miss one while others change."""
+LIST_PATIENCE_S = 900.0
+"""So long a list may take: thousands of pages from a server that answers each just in time."""
 SILENCE_MS = 30_000
 """A stream is suspected when its device was seen this much later than its newest item; clocks may differ less."""
 SECOND_LOOK_NS = 10 * 10**9
@@ -45,6 +48,7 @@ class GrpcSource:
         self._log = log
         self._pace = Pace(wall, self._settings.opens_per_s, BURST)
         self.counts = SourceCounts()
+        self.progress = Progress()
         self._context = StreamContext(
             self.name, self.counts, connection, clock, self._pace, log, self._unauthenticated
         )
@@ -86,6 +90,10 @@ class GrpcSource:
         return any(alarm is not None and alarm.due for alarm in (self._relisting, self._second_look))
 
     @property
+    def lag(self) -> None:
+        """Not told by the server."""
+
+    @property
     def trouble(self) -> str:
         """What keeps the source from being ready, in one line."""
         if self._trouble or not self._listed:
@@ -108,9 +116,13 @@ class GrpcSource:
         finally:
             await self._relisting.close()
             await self._second_look.close()
-            await self._close_streams(list(self._tasks))
-            await asyncio.gather(*(channel.close() for channel in self._channels), return_exceptions=True)
-            self._channels.clear()
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        await self._close_streams(list(self._tasks))
+        await asyncio.gather(*(channel.close() for channel in self._channels), return_exceptions=True)
+        self._channels.clear()
+        self._load.clear()
 
     async def acknowledge(self, events: Sequence[Event]) -> None:
         """Nothing to tell the server: it has no cursor, and replays its history on every connect."""
@@ -127,14 +139,20 @@ class GrpcSource:
     async def _list(self) -> None:
         assert self._sink is not None
         assert self._relisting is not None
-        channel = self._channel(0)
+        self.progress.step(LIST_PATIENCE_S)
+        if self._connection.rotated():
+            self._log.info("certificates were replaced, all streams are opened again")
+            await self._disconnect()
         try:
+            channel = self._channel(0)
             devices = await list_devices(self._connection, channel)
         except DiscoveryError as error:
             if str(error) != self._trouble:
                 self._log.error("devices cannot be listed", reason=str(error))
             self._trouble = str(error)
-            self._relisting.set(self._clock.now_ns() + int(self._list_backoff.next() * 1e9))
+            wait_s = self._list_backoff.next()
+            self.progress.step(wait_s + LIST_PATIENCE_S)
+            self._relisting.set(self._clock.now_ns() + int(wait_s * 1e9))
             self._sink.changed()
             return
         if self._trouble:
@@ -145,6 +163,7 @@ class GrpcSource:
         await self._reconcile(devices)
         self._suspect(devices)
         self._listed = True
+        self.progress.step(self._settings.relist_s + LIST_PATIENCE_S)
         self._relisting.set(self._clock.now_ns() + int(self._settings.relist_s * 1e9))
         self._sink.changed()
 

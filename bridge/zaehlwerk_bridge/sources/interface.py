@@ -37,6 +37,10 @@ class SourceCounts:
     """Streams that ended or were refused."""
     lists: int = 0
     """Lists of the devices that were read."""
+    trimmed: int = 0
+    """Events that the server had deleted before they were stored, as far as it tells."""
+    claimed: int = 0
+    """Events that another reader had taken and not stored."""
 
 
 class Source(Protocol):
@@ -57,6 +61,11 @@ class Source(Protocol):
     @property
     def busy(self) -> bool:
         """Whether it is at work that time should wait for (listing devices)."""
+        ...
+
+    @property
+    def lag(self) -> int | None:
+        """Events that the server has and that were not read yet; None: it does not tell."""
         ...
 
     @property

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from zaehlwerk_bridge.event import Event
-from zaehlwerk_bridge.sources.item_id import parse
+from zaehlwerk_bridge.sources.item_id import MOST_MS, parse
 
 KINDS = frozenset({"up", "join", "ack", "txack", "log", "status"})
 MAX_PAYLOAD_BYTES = 256  # LoRaWAN's largest is 242 (RP002-1.0.4)
 MAX_TAGS = 64
 MAX_TEXT = 1024
-_TRUSTED_NS = 3600 * 10**9
+TRUSTED_NS = 3600 * 10**9
 """A receive time that is further away than this from the item's id is not believed."""
 
 
@@ -31,7 +31,7 @@ def to_event(
     Raises ItemProblem if `item_id` is no id: such an item has no place in the stream.
     """
     parsed = parse(item_id)
-    if parsed is None:
+    if parsed is None or parsed[0] > MOST_MS:
         raise ItemProblem(f"item id {item_id[:40]!r} is not MILLISECONDS-SEQUENCE")
     if description not in KINDS:
         return None
@@ -51,8 +51,18 @@ def _read(source: str, dev_eui: str, item_id: str, at_ns: int, kind: str, body: 
         raise ItemProblem(f"body is of device {named[:16]!r}")
     if kind != "up":
         # Several events share the deduplication id of the uplink that caused them: it names the uplink alone.
+        queue_item, report = _downlink(kind, body)
         return Event(
-            source, dev_eui, kind, "", item_id, at_ns, device_name=_text(info, "deviceName"), tags=_tags(info)
+            source,
+            dev_eui,
+            kind,
+            "",
+            item_id,
+            at_ns,
+            device_name=_text(info, "deviceName"),
+            tags=_tags(info),
+            queue_item=queue_item,
+            report=report,
         )
     receptions = [entry for entry in _list(body, "rxInfo") if isinstance(entry, dict)]
     strongest = max(receptions, key=lambda entry: _number(entry, "rssi"), default=None)
@@ -73,6 +83,19 @@ def _read(source: str, dev_eui: str, item_id: str, at_ns: int, kind: str, body: 
         snr=None if strongest is None else _number(strongest, "snr"),
         gateways=len(receptions),
     )
+
+
+def _downlink(kind: str, body: dict[str, Any]) -> tuple[str, str]:
+    """Which item of the downlink queue an event is about, empty if none, and what it says of it."""
+    if kind == "txack":
+        return _text(body, "queueItemId"), ""
+    if kind == "ack":
+        return _text(body, "queueItemId"), "acknowledged" if body.get("acknowledged") is True else "missed"
+    if kind == "log":
+        return _text(
+            _mapping(body, "context"), "queue_item_id"
+        ), f"{_text(body, 'code')} {_text(body, 'description')}"
+    return "", ""
 
 
 def _object(body: str) -> dict[str, Any]:
@@ -142,7 +165,7 @@ def _received_ns(receptions: list[dict[str, Any]], at_ns: int) -> int:
     times = []
     for entry in receptions:
         ns = _rfc3339_ns(entry.get("nsTime"))
-        if ns is not None and abs(ns - at_ns) <= _TRUSTED_NS:
+        if ns is not None and abs(ns - at_ns) <= TRUSTED_NS:
             times.append(ns)
     return min(times, default=at_ns)
 

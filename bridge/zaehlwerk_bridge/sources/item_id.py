@@ -5,6 +5,9 @@ import re
 ItemId = tuple[int, int]
 """(milliseconds of UTC Unix time by the server's Redis, sequence)"""
 
+MOST_MS = 9_000_000_000_000
+"""Milliseconds of a time that 63 bits of nanoseconds hold: in the year 2255."""
+
 _FORM = re.compile(r"(\d{1,20})-(\d{1,20})", re.ASCII)
 
 
