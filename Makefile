@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in .venv/bin/python python3 python3.14 python3.13 python
 BIN := .venv/bin
 # What is checked as CPython code, and what must run on a node.
 PACKAGES := zaehlwerk_protocol zaehlwerk_bridge zaehlwerk_tools setup
-NODE := firmware protocol/zaehlwerk_protocol tools/zaehlwerk_tools/simulator/board_files
+NODE := firmware protocol/zaehlwerk_protocol tools/zaehlwerk_tools/simulator/board_files tools/zaehlwerk_tools/serial_board/board_files
 # More words for the program or for pytest: make demo ARGS=--json, make tests ARGS="-k ledger"
 ARGS ?=
 

@@ -6,12 +6,15 @@ import hashlib
 import json
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 from zaehlwerk_tools.city_table import Station
 from zaehlwerk_tools.plan import OutageKind, Plan
 from zaehlwerk_tools.provisioning import Node
 from zaehlwerk_tools.pulses import ChannelInput, channel_inputs, wire
-from zaehlwerk_tools.simulator.board_spec import BoardSpec, PowerCut
+from zaehlwerk_tools.sensors import Equipment
+from zaehlwerk_tools.simulator.board_spec import BoardSpec, Lateness, PowerCut
+from zaehlwerk_tools.simulator.inputs import PulseInputs
 from zaehlwerk_tools.simulator.known_boards import KNOWN_BOARDS, KnownBoard
 from zaehlwerk_tools.simulator.scheduler import NS
 
@@ -26,6 +29,8 @@ CRYSTAL_PPB = 20_000
 """How far a board's crystal may be off, parts per billion: an ESP32 board's 40 MHz crystal, +-20 ppm."""
 MAX_RATE = 6000
 """Bicycles per hour and channel that no counter of the tables comes near."""
+GC_MS = 20
+"""How long a collection of garbage keeps handlers waiting on boards whose sensors interrupt: generous, not measured."""
 WRAP_MS = 1 << 30
 """Where the ESP32's ticks_ms begin anew: after 12.4 days."""
 
@@ -60,12 +65,14 @@ class CityNode:
         return Node(self.dev_eui, self.station.slug, self.app_key, tags, JOIN_EUI)
 
     def known_board(self, inputs: tuple[ChannelInput, ...]) -> KnownBoard:
-        """What it is built on: boards of every kind take turns, among those with counters and pins enough.
+        """What it is built on, for pulses. ValueError if no board has counters and pins enough."""
+        return self.board_with(len(inputs), len(inputs) + sum(seen.ok is not None for seen in inputs))
+
+    def board_with(self, counters: int, pins: int) -> KnownBoard:
+        """Boards of every kind take turns, among those with so many hardware counters and pins.
 
         ValueError if no board has as many.
         """
-        counters = len(inputs)
-        pins = counters + sum(seen.ok is not None for seen in inputs)
         fit = [
             board
             for board in KNOWN_BOARDS.values()
@@ -87,6 +94,9 @@ class CityNode:
             }
             for channel, (pin, ok_pin) in zip(self.station.channels, pins, strict=True)
         ]
+        return self._document(board, channels)
+
+    def _document(self, board: KnownBoard, channels: list[dict[str, Any]]) -> bytes:
         document = {
             "dev_eui": self.dev_eui,
             "join_eui": JOIN_EUI,
@@ -106,13 +116,11 @@ class CityNode:
             for outage in plan.outages
             if outage.kind is OutageKind.POWER and outage.station == self.station.slug
         )
-        inputs = channel_inputs(self.station, plan.slots, plan.seed)
-        known = self.known_board(inputs)
-        pins = wired(known, inputs)
+        known, settings, inputs = self._equipped(plan)
         return BoardSpec(
             number=self.number,
-            files={"settings.json": self.settings(known, pins)},
-            inputs=wire(inputs, pins),
+            files={"settings.json": settings},
+            inputs=inputs,
             hardware=known.hardware,
             boot_ns=first_boot_ns(plan) + (self.number - 1) * STAGGER_S * NS,
             bits=plan.bits,
@@ -122,8 +130,21 @@ class CityNode:
             ticks_us=randoms.randrange(WRAP_MS),
             power_cuts=cuts,
             battery_mv=3900,
+            lateness=Lateness(gc_ms=GC_MS if inputs.interrupting else 0),
             seed=f"{plan.seed}/{self.station.id}",
         )
+
+    def _equipped(self, plan: Plan) -> tuple[KnownBoard, bytes, PulseInputs]:
+        kind = plan.kinds.get(self.station.id)
+        if kind is None:
+            pulses = channel_inputs(self.station, plan.slots, plan.seed)
+            known = self.known_board(pulses)
+            pins = wired(known, pulses)
+            return known, self.settings(known, pins), wire(pulses, pins)
+        equipment = Equipment(kind, self.station, plan.slots, plan.seed)
+        known = self.board_with(0, equipment.pins)
+        channels, inputs = equipment.wired(known.hardware.free)
+        return known, self._document(known, channels), inputs
 
 
 def wired(board: KnownBoard, inputs: tuple[ChannelInput, ...]) -> Pins:

@@ -176,6 +176,13 @@ def simulate(
     broker: BrokerAddress = None,
     real_time: RealTime = None,
     outage: Outages = None,
+    sensors: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            help="What counts: pulse, contact, presence, direction, tube, radar, or mix: all in turn.",
+        ),
+    ] = "pulse",
     network: Annotated[
         str,
         _server(
@@ -226,6 +233,8 @@ def simulate(
 
     Example: [bold]zaehlwerk simulate --days 7[/bold]
 
+    Example: [bold]zaehlwerk simulate --sensors mix --stations neutor,goldstrasse[/bold]
+
     Example: [bold]zaehlwerk simulate --data ~/tables --day 2026-10-25 --stations all --loss 0.1 --json[/bold]
 
     Example: [bold]zaehlwerk simulate --network chirpstack --mqtt-url mqtt://localhost --api-url http://localhost:8080 --api-key-file key --stations neutor --play-from 07:30[/bold]
@@ -246,6 +255,7 @@ def simulate(
         broker=broker,
         real_time=real_time,
         outages=tuple(outage or ()),
+        sensors=sensors,
         server=ServerOptions(
             network=network,
             mqtt_url=mqtt_url,
@@ -278,6 +288,155 @@ def decode(
     from zaehlwerk_tools.decode import decoded  # noqa: PLC0415
 
     sys.stdout.write(decoded(frame, port, as_json=as_json))
+
+
+@app.command()
+def board(
+    port: Annotated[
+        str,
+        typer.Option(metavar="pty|socket", help="A pseudo-terminal, or a TCP socket for socket://HOST:PORT."),
+    ] = "pty",
+    board: Annotated[
+        str, typer.Option(metavar="NAME", help="heltec_v3, t3_s3, t3_v16, t_beam_v11 or t_beam_v12.")
+    ] = "heltec_v3",
+    directory: Annotated[Path, typer.Option(metavar="DIR", help="Where its flash is kept.")] = Path("boards"),
+    number: Annotated[int, typer.Option(metavar="N", min=1, help="Which board: its id and its flash.")] = 1,
+    link: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="A symbolic link to the pseudo-terminal, with a name that stays."),
+    ] = None,
+    tcp_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Of the socket; 0: any free one.")
+    ] = 0,
+    baud: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=300, help="Speed of the line.", show_default="as fast as it goes"),
+    ] = None,
+    fast_flash: Annotated[bool, typer.Option("--fast-flash", help="Writing to flash takes no time.")] = False,
+) -> None:
+    """Put a virtual board on a port, in real time: mpremote and all of these commands work on it as on a real one.
+
+    Example: [bold]zaehlwerk board --link ./board-1[/bold], and elsewhere: [bold]mpremote connect ./board-1 ls[/bold]
+
+    Exit status: 0 when it is ended by Ctrl-C, 2 if it could not be run.
+    """
+    from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415
+
+    require_extra()
+    from zaehlwerk_tools.serial_board.command import make_port, run  # noqa: PLC0415
+    from zaehlwerk_tools.serial_board.virtual_board import Options  # noqa: PLC0415
+
+    options = Options(board=board, number=number, baud=baud, slow_flash=not fast_flash)
+    raise typer.Exit(run(make_port(port, link, tcp_port), options, directory))
+
+
+firmware = typer.Typer(help="The firmware of the nodes.", rich_markup_mode="rich")
+app.add_typer(firmware, name="firmware")
+
+
+@firmware.command("build")
+def firmware_build(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the build goes; a build there is replaced.")
+    ] = Path("out/firmware"),
+    source: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The firmware's sources.", show_default="this checkout's firmware/"),
+    ] = None,
+    protocol: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The package of the frames.", show_default="this checkout's"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+) -> None:
+    """Compile the firmware for nodes, with a manifest of every file's size and SHA-256. The same sources make the same bytes.
+
+    Example: [bold]zaehlwerk firmware build --out out/firmware[/bold]
+
+    Exit status: 0 if it is built, 2 if not.
+    """
+    from zaehlwerk_tools.extra import require_compiler  # noqa: PLC0415
+
+    require_compiler()
+    from zaehlwerk_tools.technician.firmware_build import build_firmware  # noqa: PLC0415
+    from zaehlwerk_tools.technician.terminal_commands import print_build  # noqa: PLC0415
+
+    checkout = Path(__file__).resolve().parents[2]
+    manifest = build_firmware(
+        source or checkout / "firmware", protocol or checkout / "protocol" / "zaehlwerk_protocol", out
+    )
+    print_build(manifest, out, as_json=as_json)
+
+
+@app.command()
+def flash(
+    port: Annotated[str, typer.Argument(metavar="PORT", help="/dev/ttyUSB0, COM3, socket://HOST:PORT")],
+    build: Annotated[
+        Path, typer.Option(metavar="DIR", help="What `zaehlwerk firmware build` has made.")
+    ] = Path("out/firmware"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at the board and say what would be written.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One record as a line of JSON.")] = False,
+) -> None:
+    """Bring the firmware onto a board that has MicroPython: only what differs is written, and proven by hash.
+
+    After a pulled cable run it again: it goes on where it was. The node's settings, totals and nonces stay.
+
+    Example: [bold]zaehlwerk flash /dev/ttyUSB0[/bold]
+
+    Exit status: 0 if the board has the firmware, 2 if command or build are wrong, 3 if no board answers at the port, 4 if the
+    board or its MicroPython is not suitable, 5 if its flash is full, 6 if it was cut off, 7 if the hashes differ.
+    """
+    from zaehlwerk_tools.technician.terminal_commands import run_flash  # noqa: PLC0415
+
+    raise typer.Exit(run_flash(port, build, dry_run=dry_run, as_json=as_json))
+
+
+@app.command()
+def provision(
+    port: Annotated[str, typer.Argument(metavar="PORT", help="/dev/ttyUSB0, COM3, socket://HOST:PORT")],
+    settings: Annotated[
+        Path, typer.Option(metavar="FILE", help="The node's settings as JSON, without app_key.")
+    ],
+    app_key_file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-", help="Its AppKey; - reads it from standard input.", show_default="see --keys"
+        ),
+    ] = None,
+    keys: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where <DevEUI>.key is, or is made with a random AppKey.")
+    ] = Path("keys"),
+    replace: Annotated[
+        str | None, typer.Option(metavar="DEVEUI", help="The node whose identity or key may be overwritten.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and say what would be done.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One record as a line of JSON, without the key.")
+    ] = False,
+) -> None:
+    """Make a board with the firmware a certain node: its settings, and an AppKey of its own, proven by hash.
+
+    What the node has stored stays, above all its nonces. Running it again changes nothing.
+
+    Example: [bold]zaehlwerk provision /dev/ttyUSB0 --settings node.json --keys keys[/bold]
+
+    Exit status: as of flash, and 8 if the board is another node or has another key.
+    """
+    from zaehlwerk_tools.technician.terminal_commands import run_provision  # noqa: PLC0415
+
+    raise typer.Exit(
+        run_provision(
+            port,
+            settings,
+            app_key_file=app_key_file,
+            keys=keys,
+            replace=replace,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
+    )
 
 
 bench = typer.Typer(help="Measure what things cost.", rich_markup_mode="rich")

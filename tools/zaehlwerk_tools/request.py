@@ -28,6 +28,7 @@ from zaehlwerk_tools.plan import (
     Plan,
     parse_outages,
 )
+from zaehlwerk_tools.sensors import Kind, equip
 
 REAL_SETTLE_INTERVALS = 4
 """In real time nobody waits longer; what is still missing then was asked for again, and given up as a span before."""
@@ -50,6 +51,7 @@ class Request:
     real_time: float | None = None
     out: Path | None = None
     as_json: bool = False
+    sensors: str = Kind.PULSE
     server: ServerOptions = field(default_factory=ServerOptions)
 
 
@@ -91,6 +93,7 @@ def make_plan(request: Request, workdir: Path, server: RealServer | None = None)
         raise ZaehlwerkError(
             f"--outage server: with --network {CHIRPSTACK} the server is not ours to restart"
         )
+    stations, kinds, notes = equip(stations, slots, request.sensors)
     broker = _broker(request.broker)
     prefix = TOPIC_PREFIX if broker is None else f"{TOPIC_PREFIX}-{secrets.token_hex(4)}"
     return Plan(
@@ -110,6 +113,8 @@ def make_plan(request: Request, workdir: Path, server: RealServer | None = None)
         topic_prefix=prefix,
         settle_intervals=SETTLE_INTERVALS if server is None else REAL_SETTLE_INTERVALS,
         server=server,
+        kinds=kinds,
+        notes=notes,
     )
 
 

@@ -49,7 +49,7 @@ def uptime():
 async def main():
     mac = Mac(eu868, Store(Memory(), eu868, bytes(16)), Identity(bytes(8), bytes(8), bytes(16)), lambda n: 0)
     mac.session = Session(eu868, 0x01020304, bytes(range(16)), bytes(range(16, 32)), bytes(3))
-    device = Device(mac, radio(), asyncio.Lock(), uptime, eu868, lambda n: 0)
+    device = Device(mac, radio(), asyncio.Lock(), uptime, lambda n: 0)
     device.start()
     for data_rate in range(6):
         for window in (1, 2):

@@ -18,6 +18,7 @@ from zaehlwerk_tools.simulator.board_process import BoardProcess, log_tail
 from zaehlwerk_tools.simulator.board_radio import BoardRadio
 from zaehlwerk_tools.simulator.board_spec import (
     BOOT_NS,
+    INTERRUPT_HEAP,
     RTC_MEMORY,
     STUB_HEAP,
     BoardError,
@@ -33,6 +34,7 @@ from zaehlwerk_tools.simulator.flash_image import write_files
 from zaehlwerk_tools.simulator.local_clock import LocalClock
 from zaehlwerk_tools.simulator.nvs import Nvs
 from zaehlwerk_tools.simulator.scheduler import FOREVER, NS, Handle, Scheduler
+from zaehlwerk_tools.simulator.serial_line import SerialLine, SerialReceiver
 
 __all__ = ["Board", "BoardError", "BoardSpec", "FlashCut", "PowerCut", "Reset", "ResetCause"]
 
@@ -63,6 +65,9 @@ class Board:
         self.outputs: list[tuple[int, int, int]] = []  # (ns, pin, level)
         self.ended = False
         self.messages = 0
+        self.serial_out: dict[int, bytes] = {}
+        """What the program has written to each UART since the start."""
+        self._receivers: dict[int, SerialReceiver] = {}
         self._scheduler = scheduler
         self.radio = BoardRadio(spec.hardware, air, spec.number, spec.battery_mv)
         self._outputs: dict[int, int] = {}
@@ -85,6 +90,11 @@ class Board:
             Op.BEGGING: lambda message: None,
             Op.COUNT: self._count,
             Op.LEVEL: self._level,
+            Op.EDGES: self._edges,
+            Op.UART_OPEN: self._uart_open,
+            Op.UART_READ: self._uart_read,
+            Op.UART_STALL: self._uart_stall,
+            Op.UART_WRITE: self._uart_write,
             Op.LINE: self._line,
             Op.LINE_LOW: self._line_low,
             Op.SPI_SETUP: self._spi_setup,
@@ -179,15 +189,25 @@ class Board:
             0 if self.radio.chip.listening else NEVER_MS,
             spec.lateness.code_ms,
             spec.lateness.irq_ms,
-            spec.lateness.always | spec.strict << 1 | spec.probe << 2 | spec.hoard << 3,
+            spec.lateness.always
+            | spec.strict << 1
+            | spec.probe << 2
+            | spec.hoard << 3
+            | spec.inputs.interrupting << 4,
+            spec.lateness.gc_ms,
         )
+        self._receivers.clear()
         command = [str(self._micropython.with_name("micropython32" if spec.bits == 32 else "micropython"))]
         if spec.heap is not None:
-            command += ["-X", f"heapsize={spec.heap + STUB_HEAP[spec.bits]}"]
+            stub = STUB_HEAP[spec.bits] + spec.inputs.interrupting * INTERRUPT_HEAP[spec.bits]
+            command += ["-X", f"heapsize={spec.heap + stub}"]
         with self.log.open("a") as log:
             log.write(f"--- boot {boot} at {at_ns / NS:.6f} s UTC, reset cause {cause.name}\n")
         self._set_bound(at_ns)
-        self._process = BoardProcess(
+        self._process = self._start_process(command, record)
+
+    def _start_process(self, command: list[str], record: bytes) -> BoardProcess:
+        return BoardProcess(
             command,
             [str(self.flash), str(self._tree.node)],
             self._tree.stub,
@@ -261,9 +281,9 @@ class Board:
         return self._clock.moment(t_ns, NEVER_MS)
 
     def _count(self, message: Message) -> None:
-        pin, edge = message.payload
+        pin, edge, filter_ns = wire.FILTERED.unpack(message.payload)
         now = self._clock.world_ns(message.ms, message.us)
-        count, following = self.spec.inputs.count_and_next(pin, now, edge)
+        count, following = self.spec.inputs.count_and_next(pin, now, edge, filter_ns)
         self._answer(wire.COUNT.pack(count, *self._moment(following)))
 
     def _level(self, message: Message) -> None:
@@ -277,6 +297,39 @@ class Board:
         else:
             level, following = self.spec.inputs.level_and_next(pin, self._clock.world_ns(ms, us))
         self._answer(wire.LEVEL.pack(level, *self._moment(following)))
+
+    def _edges(self, message: Message) -> None:
+        pin, ms, us = wire.EDGES_AFTER.unpack(message.payload)
+        after_ns = self._clock.world_ns(ms, us)
+        train = self.spec.inputs.train(pin)
+        moments = [self._moment(at) for at in train.after(after_ns, wire.EDGES_MOST)]
+        moments += [(NEVER_MS, 0)] * (wire.EDGES_MOST - len(moments))
+        level = train.level(after_ns)
+        self._answer(wire.EDGES.pack(level, *(ms for ms, _ in moments), *(us for _, us in moments)))
+
+    def _uart_open(self, message: Message) -> None:
+        unit, pin, baud, room, idle = wire.UART_OPEN.unpack(message.payload)
+        line = self.spec.inputs.serial.get(pin, SerialLine([], baud))
+        self._receivers[unit] = SerialReceiver(line, self._now(message), baud, room, idle)
+        self._answer_uart(message, unit, 0)
+
+    def _uart_read(self, message: Message) -> None:
+        self._answer_uart(message, *wire.UART_READ.unpack(message.payload))
+
+    def _uart_stall(self, message: Message) -> None:
+        unit, ms, us = wire.UART_STALL.unpack(message.payload)
+        self._receivers[unit].deaf(self._clock.world_ns(ms, us), self._now(message))
+        self._answer_uart(message, unit, 0)
+
+    def _answer_uart(self, message: Message, unit: int, most: int) -> None:
+        now, receiver = self._now(message), self._receivers[unit]
+        data = receiver.read(now, most)
+        left = receiver.waiting(now)
+        self._answer(wire.UART.pack(left, len(data), *self._moment(receiver.next_interrupt())) + data)
+
+    def _uart_write(self, message: Message) -> None:
+        unit = message.payload[0]
+        self.serial_out[unit] = self.serial_out.get(unit, b"") + message.payload[1:]
 
     def _now(self, message: Message) -> int:
         return self._clock.world_ns(message.ms, message.us)

@@ -24,6 +24,10 @@ STUB_HEAP = {32: 49_650 - NAME_TABLE[32], 64: 54_700}
 bit, where heap is looked at, the stub makes the table large enough for everybody's names; the node pays for its own."""
 
 
+INTERRUPT_HEAP = {32: 6_350, 64: 12_800}
+"""The same for the interrupts of those boards that play trains of edges or serial lines; measured."""
+
+
 class BoardError(RuntimeError):
     """A board's program crashed, ended or did what no board can; the text names board, time and traceback."""
 
@@ -59,11 +63,13 @@ class FlashCut:
 @dataclass(frozen=True, slots=True)
 class Lateness:
     """How late a board's code may run, milliseconds: `code_ms` after a sleep (garbage collection, a slow interpreter),
-    `irq_ms` an interrupt handler after its edge (a flash write). Drawn anew each time; `always`: as late as it may."""
+    `irq_ms` an interrupt handler after its edge (a flash write). Drawn anew each time; `always`: as late as it may.
+    `gc_ms` (at most 255): how long a `gc.collect()` takes, during which no handler runs; where trains of edges are played."""
 
     code_ms: int = 0
     irq_ms: int = 0
     always: bool = False
+    gc_ms: int = 0
 
 
 PUNCTUAL = Lateness()

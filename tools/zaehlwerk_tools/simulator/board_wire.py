@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 HEADER = struct.Struct("<BHIH")
-BOOT = struct.Struct("<IIIHIIIIIBB8s6s6sIHHB")
+BOOT = struct.Struct("<IIIHIIIIIBB8s6s6sIHHBB")
 MOMENT = struct.Struct("<IH")
 COUNT = struct.Struct("<IIH")
 LEVEL = struct.Struct("<BIH")
@@ -19,6 +19,14 @@ LEVEL_AT = struct.Struct("<BIH")
 LINES = struct.Struct("<BIH")
 SETTLED = struct.Struct("<BIHIH")
 RESET = struct.Struct("<BI")
+FILTERED = struct.Struct("<BBH")
+EDGES_AFTER = struct.Struct("<BIH")
+EDGES = struct.Struct("<I16I16H")
+EDGES_MOST = 16
+UART_OPEN = struct.Struct("<BBIHB")
+UART_READ = struct.Struct("<BH")
+UART_STALL = struct.Struct("<BIH")
+UART = struct.Struct("<HHIH")
 CLOCK = struct.Struct("<II")
 ANALOG = struct.Struct("<i")
 
@@ -32,8 +40,15 @@ class Op(IntEnum):
     """What a board says. Questions get an answer; the others none, or the board's end."""
 
     NOTICE = ord("N")  # nothing of mine happens before now any more
-    COUNT = ord("C")  # pin, edge -> COUNT
+    COUNT = ord("C")  # FILTERED: pin, edge, glitch filter in ns -> COUNT
     LEVEL = ord("L")  # pin [, moment] -> LEVEL
+    EDGES = ord("D")  # EDGES_AFTER: pin, moment -> EDGES: the level then, when it changes next
+    UART_OPEN = ord("U")  # UART_OPEN: unit, pin, baud, bytes of buffer, idle characters -> UART, nothing read
+    UART_READ = ord(
+        "u"
+    )  # UART_READ: unit, how many -> UART: left to read, read now, next interrupt; and these bytes
+    UART_STALL = ord("z")  # UART_STALL: unit, moment since when no interrupt was served -> UART, nothing read
+    UART_WRITE = ord("Z")  # unit, bytes
     LINE = ord(
         "Q"
     )  # pin, level that the board drives at the radio -> LINES: levels, MOMENT up to which they are known

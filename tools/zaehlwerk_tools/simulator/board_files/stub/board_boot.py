@@ -8,7 +8,7 @@ import sys
 
 import board_link as link
 
-link.connect(int(sys.argv[1]), int(sys.argv[2]), 65)
+link.connect(int(sys.argv[1]), int(sys.argv[2]), 66)
 flash_path, tree = sys.argv[3], sys.argv[4]
 (
     link.ms_offset,
@@ -26,7 +26,7 @@ flash_path, tree = sys.argv[3], sys.argv[4]
 uid = bytes(link.reply[36:44])
 link.line_pins = bytes(link.reply[44:50])
 link.radio_pins = bytes(link.reply[50:56])
-lines_ms, link.code_late_ms, link.irq_late_ms, flags = struct.unpack_from("<IHHB", link.reply, 56)
+lines_ms, link.code_late_ms, link.irq_late_ms, flags, gc_ms = struct.unpack_from("<IHHBB", link.reply, 56)
 link.always_late = flags & 1
 link.strict = flags & 2
 
@@ -56,6 +56,10 @@ import virtual_machine
 virtual_machine._cause = cause
 virtual_machine._uid = uid
 sys.modules["machine"] = virtual_machine
+if flags & 16:
+    import virtual_edges
+
+    virtual_edges.start(gc_ms)
 
 device = virtual_flash.Flash(flash_path, cut_ops)
 posix = vfs.VfsPosix(tree)
@@ -78,6 +82,7 @@ if flags & 8:
     link.start_hoarding()
 link.start_alarms(cut_ms, cut_us, lease_ms, lines_ms, seed)
 for name in (
+    "virtual_edges",
     "virtual_flash",
     "virtual_os",
     "virtual_time",

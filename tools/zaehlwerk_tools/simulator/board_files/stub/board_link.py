@@ -42,6 +42,7 @@ irq_late_ms = 0
 always_late = 0
 stale = False  # the radio was spoken to, and what its lines are since then was not asked
 strict = 0  # interrupt handlers may not allocate
+edges = None  # the module virtual_edges, where trains of edges are played
 _dice = 1
 
 buffer = bytearray(_HEADER + 264)
@@ -133,6 +134,14 @@ def more(size):
         sys.exit(0)
 
 
+def fill(array, size):
+    """As `more`, into an array."""
+    if _in.readinto(array, size) != size:
+        import sys
+
+        sys.exit(0)
+
+
 def ask(op, length, size):
     """Send as `tell` does and wait for `size` bytes of answer in `reply`."""
     tell(op, length)
@@ -217,9 +226,11 @@ def spend(some_us):
     move_to(ms + t // 1000, t % 1000)
 
 
-def spend_blocked(some_us):
-    """Let `some_us` pass inside a driver: interrupt handlers wait, only a fatal alarm does not."""
+def spend_blocked(some_us, deaf=False):
+    """Let `some_us` pass inside a driver: interrupt handlers wait, only a fatal alarm does not. deaf: so do interrupts."""
     global ms, us
+    if deaf and edges:
+        edges.begin_stall()
     us += some_us
     ms += us // 1000
     us %= 1000
@@ -227,6 +238,8 @@ def spend_blocked(some_us):
         for alarm in _alarms:
             if alarm.fatal and (alarm.ms < ms or (alarm.ms == ms and alarm.us <= us)):
                 alarm.fire()
+    if deaf and edges:
+        edges.end_stall()
 
 
 def ticks_ms():

@@ -19,7 +19,7 @@ class Flash:
 
     def _operation(self, us):
         # True if the power fails during this one.
-        _link.spend_blocked(us)
+        _link.spend_blocked(us, True)
         if self._ops_left:
             self._ops_left -= 1
             return not self._ops_left

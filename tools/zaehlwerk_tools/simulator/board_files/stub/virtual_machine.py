@@ -68,6 +68,8 @@ class Pin:
             return self._out
         if self._line >= 0:
             return _link.line(self._line)
+        if self._alarm is not None and _link.edges:
+            return _link.edges.level(self._alarm)
         if _link.ms > self._until_ms or (_link.ms == self._until_ms and _link.us >= self._until_us):
             self._ask()
         return self._level
@@ -87,6 +89,9 @@ class Pin:
             _link.line_handlers.pop(self._line, None)
             if handler is not None:
                 _link.line_handlers[self._line] = (self, trigger, handler)
+            return self
+        if _link.edges:
+            self._alarm = _link.edges.attach(self, handler, trigger)
             return self
         if self._alarm is not None:
             self._alarm.remove()
@@ -146,6 +151,7 @@ class Counter:
         self._pin = src._id
         self._edge = edge
         self._sign = 1 if direction == Counter.UP else -1
+        self._filter = filter_ns
         self._until_ms = -1
         self._until_us = 0
         self._base = self._edges()
@@ -165,8 +171,14 @@ class Counter:
         if _link.ms > self._until_ms or (_link.ms == self._until_ms and _link.us >= self._until_us):
             _link.buffer[9] = self._pin
             _link.buffer[10] = self._edge
-            _link.ask(67, 2, 10)
+            _link.buffer[11] = self._filter & 255
+            _link.buffer[12] = self._filter >> 8
+            if _link.edges:
+                _link.edges.locked(False)
+            _link.ask(67, 4, 10)
             self._seen, self._until_ms, self._until_us = struct.unpack_from("<IIH", _link.reply)
+            if _link.edges:
+                _link.edges.locked(True)
         return self._seen
 
     def value(self, value=None):
@@ -189,6 +201,10 @@ def __getattr__(name):
         import virtual_bus
 
         return getattr(virtual_bus, name)
+    if name == "UART" and _link.edges:
+        from virtual_uart import UART
+
+        return UART
     raise AttributeError(name)
 
 

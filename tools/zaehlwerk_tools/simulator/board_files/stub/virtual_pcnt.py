@@ -22,6 +22,7 @@ class PCNT:
             self._rising = self._falling = PCNT.IGNORE
             self._min = self._max = 0
             self._running = False
+            self._filter = 0
             self._held = 0
             self._base = 0
             self._cycles = 0
@@ -43,6 +44,8 @@ class PCNT:
         held = self._raw()
         if pin is not None:
             self._pin = pin._id
+        if filter:
+            self._filter = filter * 25 // 2  # cycles of 80 MHz
         if rising is not None:
             self._rising = rising
         if falling is not None:
@@ -61,7 +64,9 @@ class PCNT:
             return 0
         _link.buffer[9] = self._pin
         _link.buffer[10] = edge
-        _link.ask(67, 2, 10)
+        _link.buffer[11] = self._filter & 255
+        _link.buffer[12] = self._filter >> 8
+        _link.ask(67, 4, 10)
         return struct.unpack_from("<I", _link.reply)[0]
 
     def _hardware(self):

@@ -1,0 +1,202 @@
+"""Makes a board a certain node: writes its settings with identity and key, and proves them by hash.
+
+The board's own firmware judges the settings before they are in force. What the node has stored (totals, nonces) stays.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zaehlwerk_tools.simulator.known_boards import KNOWN_BOARDS
+from zaehlwerk_tools.technician.board_facts import BoardFacts, read_facts
+from zaehlwerk_tools.technician.board_transport import BoardProgramError, BoardTransport, open_board
+from zaehlwerk_tools.technician.manifest import sha256
+from zaehlwerk_tools.technician.node_key import NodeKey, given_key, kept_key, new_key
+from zaehlwerk_tools.technician.troubles import (
+    AnotherIdentityError,
+    CutOffError,
+    NotVerifiedError,
+    TechnicianError,
+    UnsuitableError,
+)
+
+SETTINGS = "settings.json"
+_NEW = SETTINGS + ".new"
+_EUI = re.compile(r"[0-9a-f]{16}\Z")
+
+# Of the key only its hash leaves the board.
+_LOOK = """
+import hashlib, binascii, json
+def _h(b):
+    return binascii.hexlify(hashlib.sha256(b).digest()).decode()
+try:
+    with open('settings.json', 'rb') as f:
+        t = f.read()
+    try:
+        d = json.loads(t)
+        r = (_h(t), str(d.get('dev_eui')).lower(), _h(str(d.get('app_key')).lower().encode()))
+    except (ValueError, AttributeError):
+        r = (_h(t), None, None)
+except OSError:
+    r = (None, None, None)
+print(repr(r))
+"""
+_JUDGE = f"""
+try:
+    from app import settings
+except ImportError:
+    print(repr('no firmware'))
+else:
+    try:
+        settings.load({_NEW!r}, {_NEW!r})
+        print(repr(None))
+    except Exception as e:
+        print(repr(str(e)))
+"""
+
+
+class SettingsFileError(TechnicianError):
+    """The settings for the node are not what is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What was done. `result`: "unchanged", "provisioned", or "would provision"."""
+
+    facts: BoardFacts
+    dev_eui: str
+    key: NodeKey | None
+    result: str
+
+    def document(self) -> dict[str, Any]:
+        """One record, without any key."""
+        kept = None if self.key is None or self.key.kept_in is None else str(self.key.kept_in)
+        return {
+            "result": self.result,
+            "board": self.facts.document(),
+            "dev_eui": self.dev_eui,
+            "key_file": kept,
+            "key_made": self.key is not None and self.key.made,
+        }
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings without key. Raises SettingsFileError."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsFileError(f"{path} cannot be read ({error.strerror or error})") from None
+    except ValueError as error:
+        raise SettingsFileError(f"{path} is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise SettingsFileError(f"{path}: expected an object of settings")
+    if "app_key" in document:
+        raise SettingsFileError(
+            f"{path}: app_key: keys are in files of their own, see --app-key-file; take it out"
+        )
+    for name in ("dev_eui", "join_eui"):
+        document[name] = str(document.get(name, "")).lower()
+        if not _EUI.match(document[name]):
+            raise SettingsFileError(f"{path}: {name}: 16 hex digits are expected")
+    return document
+
+
+def provision(
+    port: str,
+    document: dict[str, Any],
+    *,
+    app_key_file: str | None,
+    keys: Path,
+    replace: str | None,
+    dry_run: bool,
+) -> Provisioned:
+    """Give the board at `port` the settings `document` and its key.
+
+    The key is that of `app_key_file` ("-": standard input), else that of its file in `keys`, else a new one, kept there before
+    the board gets it. `replace`: the DevEUI that may be overwritten. Raises TechnicianError.
+    """
+    dev_eui = document["dev_eui"]
+    key = given_key(app_key_file) if app_key_file is not None else kept_key(keys, dev_eui)
+    with open_board(port) as board:
+        try:
+            facts = read_facts(board)
+            _require_chip(facts, document)
+            there = board.value_of(_LOOK)
+            _require_same(there, dev_eui, key, replace)
+            if key is not None and there[0] == sha256(_text(document, key)):
+                return Provisioned(facts, dev_eui, key, "unchanged")
+            if dry_run:
+                return Provisioned(facts, dev_eui, key, "would provision")
+            key = key or new_key(keys, dev_eui)
+            _write(board, _text(document, key))
+        finally:
+            # Its program was interrupted, and goes on, with the new settings if there are some.
+            with suppress(CutOffError):
+                board.reset()
+    return Provisioned(facts, dev_eui, key, "provisioned")
+
+
+def _text(document: dict[str, Any], key: NodeKey) -> bytes:
+    return (json.dumps({**document, "app_key": key.hex}, sort_keys=True) + "\n").encode()
+
+
+def _require_chip(facts: BoardFacts, document: dict[str, Any]) -> None:
+    known = next((board for board in KNOWN_BOARDS.values() if board.file == document.get("board")), None)
+    if known is not None and known.hardware.mcu.upper() != facts.chip:
+        raise UnsuitableError(
+            f"the settings are for the board {known.file}, and this one has a chip {facts.chip}: take the right one"
+        )
+
+
+def _require_same(
+    there: tuple[str | None, str | None, str | None], dev_eui: str, key: NodeKey | None, replace: str | None
+) -> None:
+    _, their_eui, their_key = there
+    if their_eui is None or (replace is not None and replace.lower() == their_eui):
+        return
+    if their_eui != dev_eui:
+        raise AnotherIdentityError(
+            f"this board is the node {their_eui}, and not {dev_eui}: take the right board, or say --replace {their_eui}"
+        )
+    if key is None or sha256(key.hex.encode()) != their_key:
+        whose = "and there is no key file for it here" if key is None else "and not the one of its key file"
+        raise AnotherIdentityError(
+            f"the node {their_eui} has an AppKey already, {whose}: bring its key file, "
+            f"or give it another key by --replace {their_eui} (the network server needs that one too)"
+        )
+
+
+def _write(board: BoardTransport, text: bytes) -> None:
+    try:
+        board.write(_NEW, text)
+        if _hash_of(board, _NEW) != sha256(text):
+            raise NotVerifiedError(
+                f"{SETTINGS} on the board is not what was written: run the same command again"
+            )
+        complaint = board.value_of(_JUDGE)
+        if complaint == "no firmware":
+            raise UnsuitableError(
+                "the board has no firmware that could read settings: run `zaehlwerk flash` first"
+            )
+        if complaint is not None:
+            raise SettingsFileError(f"the node refuses the settings: {complaint.replace(_NEW, SETTINGS)}")
+        board.run(f"import os\nos.rename({_NEW!r}, {SETTINGS!r})")
+    except (TechnicianError, ValueError) as error:
+        if not isinstance(error, CutOffError):
+            with suppress(BoardProgramError, CutOffError):
+                board.run(f"import os\nos.remove({_NEW!r})")
+        raise
+    if _hash_of(board, SETTINGS) != sha256(text):
+        raise NotVerifiedError(f"{SETTINGS} on the board is not what was written: run the same command again")
+
+
+def _hash_of(board: BoardTransport, path: str) -> object:
+    return board.value_of(
+        "import hashlib, binascii\n"
+        f"print(repr(binascii.hexlify(hashlib.sha256(open({path!r}, 'rb').read()).digest()).decode()))"
+    )
