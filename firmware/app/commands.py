@@ -1,4 +1,4 @@
-"""Commands from the platform: read, remembered by their token before they are acted on, answered.
+"""What commands do: each is remembered by its token before it is acted on. See `asked`.
 
 The session's downlink counter was stored before a command comes here. So neither a repeated frame nor a restart lets a
 command be done twice: a reboot cannot loop.
@@ -6,80 +6,70 @@ command be done twice: a reboot cannot loop.
 
 import asyncio
 
-from zaehlwerk_protocol import answer, command
-from zaehlwerk_protocol.errors import FrameError
+from micropython import const
+
+# Kinds, as zaehlwerk_protocol.command numbers them, and results, as zaehlwerk_protocol.answer does.
+_SET_CONFIG = const(1)
+_GET_CONFIG = const(2)
+_BACKFILL = const(3)
+_STATUS = const(4)
+_REBOOT = const(5)
+_REJOIN = const(6)
+_IDENTIFY = const(7)
+_TIME = const(8)
+_CLEAR_ALARM = const(9)
+_OK = const(0)
+_UNKNOWN_KIND = const(1)
+_BAD_ARGS = const(2)
+_REFUSED = const(3)
+_NO_RECORD = const(4)
 
 
-def handle(node, uplinks, payload):
-    """Act on a command frame and queue its answer. A frame that cannot be read is counted and dropped.
+def obey(node, uplinks, token, kind, args, fit):
+    """Act on a command: (kind, result, data, what to do when that was answered or None), None if the answer follows by itself.
 
-    Of a command about the settings only (what to do, token, kind, arguments) is returned: see `asked`.
+    fit: whether the arguments fit the kind, None if nobody knows that. Of a command about the settings only its name.
     """
-    try:
-        asked = command.Command.decode(payload)
-    except FrameError as error:
-        node.note("command refused: %s" % error)
-        return None
-    known = [entry for entry in node.epoch.tokens if entry[0] == asked.token]
+    known = [entry for entry in node.epoch.tokens if entry[0] == token]
     # To tell the settings again does nothing, and the answer of before is not stored.
-    if known and not known[0][1] == asked.kind == command.GET_CONFIG:
-        _answer(uplinks, *known[0])
-        return None
-    if asked.kind in _ABOUT_SETTINGS and command.arguments_fit(asked.kind, asked.args):
-        return _ABOUT_SETTINGS[asked.kind], asked.token, asked.kind, asked.args
-    result, act, then = _judge(node, uplinks, asked)
-    node.epoch.add_token(asked.token, asked.kind & 0xFF, result)
+    if known and not known[0][1] == kind == _GET_CONFIG:
+        return known[0][1], known[0][2], (), None
+    if fit and kind in (_SET_CONFIG, _GET_CONFIG):
+        return "part" if kind == _SET_CONFIG else "piece"
+    result, act, then = _judge(node, uplinks, kind, args, fit)
+    remember(node, token, kind, result)
     if act is not None:
         act()
-    if asked.kind not in _ANSWERED_BY_ITSELF or result != answer.OK:
-        _answer(uplinks, asked.token, asked.kind, result, (), then)
-    return None
+    if result == _OK and kind in (_STATUS, _BACKFILL):
+        return None
+    return kind, result, (), then
 
 
-def finish(node, uplinks, token, kind, outcome):
-    """Answer a command about the settings. outcome: (name of the result, data, whether a restart follows)."""
-    name, data, restarts = outcome
-    result = getattr(answer, name)
+def remember(node, token, kind, result):
+    """Store the token, if it is not stored yet."""
     if token not in [entry[0] for entry in node.epoch.tokens]:
-        node.epoch.add_token(token, kind, result)
-    _answer(uplinks, token, kind, result, data, node.restart if restarts else None)
+        node.epoch.add_token(token, kind & 0xFF, result)
 
 
-# What follows is the answer.
-_ANSWERED_BY_ITSELF = (command.STATUS, command.BACKFILL)
-_ABOUT_SETTINGS = {command.GET_CONFIG: "piece", command.SET_CONFIG: "part"}
-
-
-def _answer(uplinks, token, kind, result, data=(), then=None):
-    frame = answer.Answer(token, kind, result, data).encode()
-    # What no longer fits must be asked for anew.
-    short = answer.Answer(token, kind, answer.REFUSED).encode()
-    uplinks.answer(frame, short, then)
-
-
-def _judge(node, uplinks, asked):
+def _judge(node, uplinks, kind, args, fit):
     """(result, what to do at once or None, what to do when the answer was sent or None)."""
-    kind, args = asked.kind, asked.args
-    fit = command.arguments_fit(kind, args)
     if not fit:
-        return (answer.UNKNOWN_KIND if fit is None else answer.BAD_ARGS), None, None
-    if kind == command.BACKFILL:
+        return (_UNKNOWN_KIND if fit is None else _BAD_ARGS), None, None
+    if kind == _BACKFILL:
         result, act = _backfill(node, uplinks, *args)
         return result, act, None
-    if kind in (command.REBOOT, command.REJOIN):
-        return answer.OK, None, node.restart if kind == command.REBOOT else uplinks.rejoin
+    if kind in (_REBOOT, _REJOIN):
+        return _OK, None, node.restart if kind == _REBOOT else uplinks.rejoin
     act = None
-    if kind == command.STATUS:
+    if kind == _STATUS:
         act = uplinks.request_status
-    elif kind == command.TIME:
+    elif kind == _TIME:
         act = lambda: node.clock.ask(args[0] * 1000 if args else None)  # noqa: E731
-    elif kind == command.IDENTIFY and getattr(node.board, "LED", None) is not None:
+    elif kind == _IDENTIFY and getattr(node.board, "LED", None) is not None:
         act = lambda: _identify(node, args[0])  # noqa: E731
-    elif kind == command.CLEAR_ALARM:
-        alarms = getattr(node, "alarms", None)
-        if alarms is not None:
-            act = lambda: alarms.clear(args[0])  # noqa: E731
-    return (answer.REFUSED if act is None else answer.OK), act, None
+    elif kind == _CLEAR_ALARM:
+        act = lambda: node.alarms.clear(args[0])  # noqa: E731
+    return (_REFUSED if act is None else _OK), act, None
 
 
 def _identify(node, seconds):
@@ -95,10 +85,10 @@ def _backfill(node, uplinks, unsynced, start, count):
     unsynced = bool(unsynced)
     newest = node.ring.newest(unsynced, node.epoch.generation)
     if newest is None:
-        return answer.NO_RECORD, None
+        return _NO_RECORD, None
     # The asked index is the latest one with these 16 bits that is closed.
     first = newest.index - ((newest.index - start) & 0xFFFF)
     end = min(first + count, newest.index + 1)
     if first < 0 or node.ring.next_index(unsynced, node.epoch.generation, first, end) is None:
-        return answer.NO_RECORD, None
-    return answer.OK, lambda: uplinks.backfill(unsynced, first, end)
+        return _NO_RECORD, None
+    return _OK, lambda: uplinks.backfill(unsynced, first, end)

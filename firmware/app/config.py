@@ -15,12 +15,15 @@ from app import trial
 FIXED = ("dev_eui", "join_eui", "app_key", "board")
 _SECRET = FIXED[2]
 _CHANNELS = "channels"
+# Results, as zaehlwerk_protocol.answer numbers them.
+_OK = const(0)
+_NO_RECORD = const(4)
 # Bytes of an answer around the piece of a document, at most.
 _AROUND_PIECE = const(12)
 
 
 def piece(node, longest, part):
-    """One piece of the settings in force, for an answer of at most `longest` bytes: an outcome as in `commands.finish`.
+    """One piece of the settings in force, for an answer of at most `longest` bytes: what `asked._settings` returns.
 
     All pieces have the length that fits when the first one is asked for.
     """
@@ -29,8 +32,8 @@ def piece(node, longest, part):
         node.piece = longest - _AROUND_PIECE
     first, parts = part * node.piece, -(-len(whole) // node.piece)
     if part >= parts:
-        return "NO_RECORD", (), False
-    return "OK", (parts, whole[first : first + node.piece]), False
+        return _NO_RECORD, (), False
+    return _OK, (parts, whole[first : first + node.piece]), False
 
 
 def told(files):
@@ -69,7 +72,7 @@ def part(node, whole):
         # This command was heard under them.
         trial.keep(node.files)
         node.settings["trial"] = False
-    return "OK", (), change(node.files, whole)
+    return _OK, (), change(node.files, whole)
 
 
 def change(files, changes):
@@ -93,10 +96,7 @@ def change(files, changes):
     if table.validate(document) == table.validate(present):
         return False
     del present, wanted
-    text = json.dumps(document)
-    if len(text.encode()) > table.MAX_BYTES:
-        raise table.SettingsError("longer than %d bytes" % table.MAX_BYTES)
-    trial.put(files, text)
+    trial.put(files, json.dumps(document))
     return True
 
 

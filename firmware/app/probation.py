@@ -4,8 +4,10 @@ until nothing is left to prove.
 
 from micropython import const
 
-from app import modules, trial
+from app import modules
 
+# Without the network being heard for so long new settings are over.
+TRIAL_MS = const(7200000)
 # A start that lasts so long ends the count of those that did not. By then the watchdog has been fed for a while.
 HEALTHY_MS = const(600000)
 # Safe mode ends with a restart after so long.
@@ -15,15 +17,8 @@ SAFE_MS = const(21600000)
 def over(node):
     """Whether nothing is left to prove; looks at what is, and may restart the node. Not while something is on the air."""
     now, settings = node.uptime(), node.settings
-    if settings.get("trial"):
-        if node.heard:
-            settings["trial"] = False
-            _trial("keep", node)
-        elif now >= trial.TRIAL_MS:
-            node.note("settings: rolled back, unheard")
-            node.save_crash()
-            _trial("undo", node)
-            node.restart()
+    if settings.get("trial") and (node.heard or now >= TRIAL_MS):
+        _end_trial(node)
     if not node.healthy and now >= HEALTHY_MS:
         node.healthy = True
         if not node.safe:
@@ -35,8 +30,18 @@ def over(node):
     return node.healthy and not node.safe and not settings.get("trial")
 
 
-def _trial(what, node):
+def _end_trial(node):
+    from app import trial
+
+    node.settings["trial"] = False
     try:
-        getattr(trial, what)(node.files)
+        if node.heard:
+            trial.keep(node.files)
+            return
+        node.note("settings: rolled back, unheard")
+        node.save_crash()
+        trial.undo(node.files)
     finally:
+        del trial
         modules.unload("app.trial")
+    node.restart()

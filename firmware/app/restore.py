@@ -119,9 +119,11 @@ def why_safe(crash):
 
 def leave_out(channels):
     """In safe mode all sensors but those that count pulses in hardware are left out: their channels observe nothing."""
-    for i, entry in enumerate(channels):
+    for entry in channels:
         if entry["sensor"] != "pulse":
-            channels[i] = {"sensor": "absent", "output": entry.get("output"), "shares": entry.get("shares")}
+            entry["sensor"] = "absent"
+            for name in ("jam_occupancy", "jam_kmh"):
+                entry.pop(name, None)
 
 
 def load_totals(files):

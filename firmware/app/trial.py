@@ -2,7 +2,7 @@
 
 One record holds them, with the number of starts they had and what settings.json was when they came. They become
 settings.json when the network is heard under them; until then settings.json is what the node goes back to. It goes back
-when nothing is heard for TRIAL_MS, at the start after _STARTS starts that did not last as long, and when settings.json
+when nothing is heard for two hours (`probation`), at the start after _STARTS starts that did not last as long, and when settings.json
 was written anew by somebody else. Each step is one replaced, renamed or removed file, so the power may go at any time.
 """
 
@@ -12,7 +12,6 @@ from micropython import const
 
 from lorawan.records import Files, RecordError, seal, unseal
 
-TRIAL_MS = const(7200000)
 _STARTS = const(4)
 _RECORD = "trial"
 _VERSION = const(1)

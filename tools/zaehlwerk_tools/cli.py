@@ -448,13 +448,17 @@ def bench_node(
     board: Annotated[
         str, typer.Option(metavar="NAME", help="heltec_v3, t3_s3, t3_v16, t_beam_v11 or t_beam_v12.")
     ] = "heltec_v3",
+    sensor: Annotated[
+        str,
+        typer.Option(metavar="KIND", help="pulse, contact, presence, direction, tube or radar."),
+    ] = "pulse",
     as_json: Json = False,
 ) -> None:
     """What the node's program costs on a board: heap, flash, work and charge of a virtual day, with MicroPython of 32 bit.
 
     Example: [bold]zaehlwerk bench node[/bold]
 
-    Example: [bold]zaehlwerk bench node --board t_beam_v12 --json[/bold]
+    Example: [bold]zaehlwerk bench node --board t_beam_v12 --sensor radar --json[/bold]
 
     Exit status: 0 if it keeps within its budget, 1 if not, 2 if it could not be run.
     """
@@ -464,7 +468,7 @@ def bench_node(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from zaehlwerk_tools.node_bench.command import run  # noqa: PLC0415
 
-    raise typer.Exit(run(board, as_json=as_json))
+    raise typer.Exit(run(board, sensor, as_json=as_json))
 
 
 def _run(**asked: Any) -> None:

@@ -189,7 +189,7 @@ def test_an_answer_from_before_the_hint_is_believed_only_when_a_second_one_says_
     assert asked == ["doubtful", "absorbed"]
 
 
-def test_clear_alarm_reaches_the_alarms_and_is_refused_by_a_node_without_any():
+def test_clear_alarm_reaches_the_alarms():
     site = Managed(unix=MIDNIGHT - 600)
     cleared = []
 
@@ -213,3 +213,12 @@ def test_answers_go_before_a_long_backfill():
     rows = [at for at, _ in site.frames(ports.BACKFILL)]
     assert len(rows) > 1
     assert site.answers()[0][0] < rows[-1]
+
+
+def test_a_token_that_comes_again_with_another_command_is_answered_as_before():
+    site = Managed(unix=MIDNIGHT - 600)
+    site.ask(HOUR, 1, command.TIME)
+    site.ask(2 * HOUR, 1, command.REBOOT)
+    site.run(3 * HOUR)
+    assert [(kind, result) for _, _, kind, result, _ in site.answers()] == [(command.TIME, answer.OK)] * 2
+    assert site.resets == []

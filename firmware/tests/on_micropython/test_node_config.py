@@ -251,6 +251,7 @@ def test_a_technician_who_writes_other_settings_has_the_last_word():
     site.run(HOUR + SOON + 900)
     assert site.node.settings["history_bytes"] == 30
     assert not site.node.settings["trial"]
+    assert site.node.files.read("trial") is None
 
 
 def test_every_setting_has_a_key_that_no_other_has():
@@ -259,3 +260,27 @@ def test_every_setting_has_a_key_that_no_other_has():
         assert all([type(key) is int for key in keys])
         assert len(set(keys)) == len(keys)
         assert not {str(key) for key in keys} & set(names)
+
+
+def test_what_there_is_no_room_for_in_the_heap_is_refused_and_the_node_goes_on():
+    site = Managed(unix=MIDNIGHT - 600, interval_s=60, uplink_offset_s=10)
+    site.ask(600, 1, command.GET_CONFIG, 0)
+    site.ask(900, 2, command.GET_CONFIG, 0)
+    from lorawan.records import Files
+
+    read, refused = Files.read, []
+
+    def full(self, name):
+        if name == "trial" and 600 <= site.now() < 900:
+            refused.append(site.now())
+            raise MemoryError
+        return read(self, name)
+
+    Files.read = full
+    try:
+        site.run(SOON)
+    finally:
+        Files.read = read
+    assert len(refused) == 1
+    assert site.results() == [(1, answer.REFUSED), (2, answer.OK)]
+    assert site.node.crash is None

@@ -129,7 +129,7 @@ def test_t3_v16_and_t_beam_have_the_same_radio():
 def test_every_board_names_its_led_and_it_is_no_pin_of_the_radio():
     I2c.registers = {0x03: AXP192}
     for board, led in ((heltec_v3, (35, 1)), (t3_s3, (37, 1)), (t3_v16, (25, 1)), (t_beam, (4, 0))):
-        assert board.LED == led
+        assert led == board.LED
         assert led[0] not in wires(board.radio().chip).values()
 
 

@@ -19,6 +19,7 @@ from zaehlwerk_tools.simulator.known_boards import KNOWN_BOARDS
 PROTOCOL = Path(zaehlwerk_protocol.__file__).parent
 MICROPYTHON32 = MICROPYTHON.with_name("micropython32")
 GOOD: dict[str, Any] = {
+    "sensor": "pulse",
     "heap_free_min_percent": 25.0,
     "heap_free_block": 8192,
     "runs_with_100k": True,
@@ -56,9 +57,15 @@ def test_each_part_of_the_budget_can_be_broken(change: dict[str, Any], told: str
     assert told in reason
 
 
-def test_a_board_that_nobody_knows_is_refused() -> None:
+def test_the_small_heap_is_asked_of_the_plain_node_alone() -> None:
+    assert beyond_budget({**GOOD, "sensor": "tube", "runs_with_100k": False}) == []
+
+
+def test_a_board_or_a_sensor_that_nobody_knows_is_refused() -> None:
     with pytest.raises(ZaehlwerkError, match="--board toaster: known are heltec_v3"):
-        run("toaster", as_json=True)
+        run("toaster", "pulse", as_json=True)
+    with pytest.raises(ZaehlwerkError, match="--sensor nose: known are pulse, contact"):
+        run("heltec_v3", "nose", as_json=True)
 
 
 def test_each_module_is_charged_with_itself_alone(tree: NodeTree) -> None:

@@ -14,8 +14,9 @@ from zaehlwerk_tools.errors import ZaehlwerkError
 from zaehlwerk_tools.micropython_program import find_micropython
 from zaehlwerk_tools.node_bench.heap_shares import by_room, heap_shares, in_order, module_sizes
 from zaehlwerk_tools.node_bench.virtual_day import Course, Day, run_day
+from zaehlwerk_tools.sensors import Kind
 from zaehlwerk_tools.simulator.board import BoardError
-from zaehlwerk_tools.simulator.board_spec import STUB_HEAP
+from zaehlwerk_tools.simulator.board_spec import INTERRUPT_HEAP, STUB_HEAP
 from zaehlwerk_tools.simulator.firmware_tree import NodeTree, build_tree
 from zaehlwerk_tools.simulator.known_boards import KnownBoard
 
@@ -38,13 +39,13 @@ _LARGEST = re.compile(r"max free sz: (\d+)")
 Tell = Callable[[str], None]
 
 
-def bench_node(checkout: Path, board: KnownBoard, tell: Tell) -> dict[str, object]:
-    """Measure; `tell` is given a line about each step. Raises ZaehlwerkError where something cannot be run."""
+def bench_node(checkout: Path, board: KnownBoard, sensor: Kind, tell: Tell) -> dict[str, object]:
+    """Measure with this kind of sensor; `tell` is given a line about each step. Raises ZaehlwerkError where something cannot be run."""
     micropython = find_micropython(checkout, 32).path
     protocol = Path(zaehlwerk_protocol.__file__).parent
     tree = build_tree(checkout / "firmware", protocol, checkout / ".runtime" / "node")
     with tempfile.TemporaryDirectory(prefix="zaehlwerk-bench-") as name:
-        runs = _Runs(tree, micropython, Path(name), board)
+        runs = _Runs(tree, micropython, Path(name), board, sensor)
         tell(f"a day with {HEAP // 1024} kB of heap, every peak looked for")
         probed = runs.day(HEAP, probe=True)
         tell(f"a day with {SMALL_HEAP // 1024} kB")
@@ -55,7 +56,8 @@ def bench_node(checkout: Path, board: KnownBoard, tell: Tell) -> dict[str, objec
         allocated = runs.day(ROOMY_HEAP, hoard=True)
     return {
         "board": board.name,
-        **_heap(probed.log),
+        "sensor": str(sensor),
+        **_heap(probed.log, sensor),
         f"runs_with_{SMALL_HEAP // 1024}k": small is not None,
         "heap_smallest": smallest,
         **_code(checkout / "firmware", tree, micropython, board),
@@ -65,8 +67,8 @@ def bench_node(checkout: Path, board: KnownBoard, tell: Tell) -> dict[str, objec
     }
 
 
-def _heap(log: str) -> dict[str, object]:
-    started, most, largest = _peaks(log)
+def _heap(log: str, sensor: Kind) -> dict[str, object]:
+    started, most, largest = _peaks(log, STUB_HEAP[32] + (sensor is not Kind.PULSE) * INTERRUPT_HEAP[32])
     return {
         "heap": HEAP,
         "heap_after_boot": started,
@@ -122,7 +124,10 @@ def _charge(day: Day, board: KnownBoard) -> dict[str, object]:
 class _Runs:
     """Days of one board, each in a folder of its own."""
 
-    def __init__(self, tree: NodeTree, micropython: Path, folder: Path, board: KnownBoard) -> None:
+    def __init__(
+        self, tree: NodeTree, micropython: Path, folder: Path, board: KnownBoard, sensor: Kind
+    ) -> None:
+        self._sensor = sensor
         self._tree = tree
         self._micropython = micropython
         self._folder = folder
@@ -133,7 +138,7 @@ class _Runs:
         self._count += 1
         folder = self._folder / f"day-{self._count}"
         folder.mkdir()
-        course = Course(self._board, heap, probe, hoard)
+        course = Course(self._board, heap, probe, hoard, sensor=self._sensor)
         return asyncio.run(run_day(course, self._tree, self._micropython, folder))
 
     def try_day(self, heap: int) -> Day | None:
@@ -151,8 +156,8 @@ class _Runs:
         return enough
 
 
-def _peaks(log: str) -> tuple[int, int, int]:
-    """(live bytes a minute after the start, at most, largest free block then), without the stand-ins' share."""
+def _peaks(log: str, stub: int) -> tuple[int, int, int]:
+    """(live bytes a minute after the start, at most, largest free block then), without `stub`, the stand-ins' share."""
     started = most = largest = 0
     for line in log.splitlines():
         if found := _STARTED.match(line):
@@ -163,7 +168,7 @@ def _peaks(log: str) -> tuple[int, int, int]:
             largest = int(found[1]) * BLOCK
     if not most or not started:
         raise ZaehlwerkError("the board's log tells nothing of its heap")
-    return started - STUB_HEAP[32], most - STUB_HEAP[32], largest
+    return started - stub, most - stub, largest
 
 
 def _hoarded(log: str) -> int:

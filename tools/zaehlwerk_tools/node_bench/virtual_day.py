@@ -15,9 +15,12 @@ from grpc import aio
 
 from zaehlwerk_protocol import ports
 from zaehlwerk_protocol.command import BACKFILL, STATUS, Command
+from zaehlwerk_tools.channel_names import Channel
+from zaehlwerk_tools.city_table import Station
 from zaehlwerk_tools.network_server.reception import Downlink, Reception
 from zaehlwerk_tools.network_server.server import NetworkServer
 from zaehlwerk_tools.provisioning import Node, Plan, provision
+from zaehlwerk_tools.sensors import Equipment, Kind, Settings
 from zaehlwerk_tools.simulator.air import Air
 from zaehlwerk_tools.simulator.air_frames import Gateway, Heard
 from zaehlwerk_tools.simulator.board import Board
@@ -38,6 +41,8 @@ _HOUR_NS = 3600 * NS
 _SILENCE = (10 * _HOUR_NS, 12 * _HOUR_NS)
 _FORGETS_NS = 15 * _HOUR_NS
 _MEAN_GAP_S = 7.0
+_PER_INTERVAL = 100
+"""Passages of a quarter-hour at a sensor that is no pulse counter."""
 _BACKFILL_ROWS = 60
 
 
@@ -72,6 +77,7 @@ class Course:
     hoard: bool = False
     seconds: int = DAY_S
     channels: int = 0  # 0: as many as the board has hardware counters
+    sensor: Kind = Kind.PULSE
 
 
 async def run_day(course: Course, tree: NodeTree, micropython: Path, folder: Path) -> Day:
@@ -142,29 +148,18 @@ async def run_day(course: Course, tree: NodeTree, micropython: Path, folder: Pat
 
 def _spec(course: Course, key: bytes) -> BoardSpec:
     hardware = course.board.hardware
-    channels = course.channels or min(hardware.pcnt_units, 6)
-    randoms = random.Random("bench pulses")
-    pulses = {}
-    for pin in hardware.free[:channels]:
-        moments, at_s = [], 0.0
-        while at_s < course.seconds:
-            at_s += randoms.expovariate(1 / _MEAN_GAP_S)
-            moments.append(START_NS + round(at_s * NS))
-        pulses[pin] = moments
+    wired, inputs = _pulses(course) if course.sensor is Kind.PULSE else _passages(course)
     document = {
         "dev_eui": DEV_EUI,
         "join_eui": "0" * 16,
         "app_key": key.hex(),
         "board": course.board.file,
-        "channels": [
-            {"class": "bicycle", "direction": ("in", "out")[n % 2], "sensor": "pulse", "pin": pin}
-            for n, pin in enumerate(hardware.free[:channels])
-        ],
+        "channels": wired,
     }
     return BoardSpec(
         1,
         {"settings.json": json.dumps(document).encode()},
-        PulseInputs(pulses),
+        inputs,
         START_NS,
         bits=32,
         heap=course.heap,
@@ -175,6 +170,42 @@ def _spec(course: Course, key: bytes) -> BoardSpec:
         probe=course.probe,
         hoard=course.hoard,
     )
+
+
+def _passages(course: Course) -> tuple[Settings, PulseInputs]:
+    """One sensor of its kind, with traffic all day in both directions."""
+    slots = range(START_NS // NS // INTERVAL_S, (START_NS // NS + course.seconds) // INTERVAL_S)
+    ways = ("in", "out") if course.sensor in (Kind.DIRECTION, Kind.RADAR) else ("in",)
+    # Tubes count both directions of what they cannot name in one channel; a direction sensor has a third one for that.
+    channels = [Channel(way, way, "kfz", way, "") for way in ways]
+    if course.sensor is Kind.TUBE:
+        channels = [Channel("both", "both", "unknown", "both", "")]
+    rows: tuple[int, ...] = (_PER_INTERVAL // len(channels),) * len(channels)
+    if course.sensor is Kind.DIRECTION:
+        channels.append(Channel("unknown", "unknown", "kfz", "unknown", ""))
+        rows = (*rows, 0)
+    station = Station(
+        "bench", "bench", "bench", Path("bench.csv"), tuple(channels), dict.fromkeys(slots, rows), frozenset()
+    )
+    return Equipment(course.sensor, station, slots, 1).wired(course.board.hardware.free)
+
+
+def _pulses(course: Course) -> tuple[Settings, PulseInputs]:
+    hardware = course.board.hardware
+    channels = course.channels or min(hardware.pcnt_units, 6)
+    randoms = random.Random("bench pulses")
+    pulses = {}
+    for pin in hardware.free[:channels]:
+        moments, at_s = [], 0.0
+        while at_s < course.seconds:
+            at_s += randoms.expovariate(1 / _MEAN_GAP_S)
+            moments.append(START_NS + round(at_s * NS))
+        pulses[pin] = moments
+    wired: Settings = [
+        {"class": "bicycle", "direction": ("in", "out")[n % 2], "sensor": "pulse", "pin": pin}
+        for n, pin in enumerate(hardware.free[:channels])
+    ]
+    return wired, PulseInputs(pulses)
 
 
 def _ask(scheduler: Scheduler, enqueue: Callable[[Command, bool], Awaitable[object]]) -> None:

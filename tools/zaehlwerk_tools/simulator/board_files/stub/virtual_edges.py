@@ -25,6 +25,7 @@ _arguments = [None] * _QUEUE
 _first = 0
 _count = 0
 _running = False
+_handling = False  # a handler runs, with the heap locked if the board is strict
 _late = False
 _sources = []
 lost = 0  # handlers that found no place in the queue
@@ -32,7 +33,7 @@ lost = 0  # handlers that found no place in the queue
 
 def locked(yes):
     # A handler may not allocate, asking the simulator may.
-    if _running and _link.strict:
+    if _handling and _link.strict:
         if yes:
             _native.heap_lock()
         else:
@@ -154,7 +155,7 @@ def _collect(deaf):
 
 
 def _run():
-    global _first, _count, _running
+    global _first, _count, _running, _handling
     if _running or _late:
         return
     firing = _link._firing
@@ -169,7 +170,11 @@ def _run():
             _first = (_first + 1) & 7
             _count -= 1
             _link.spend_blocked(_DISPATCH_US)
-            _link.interrupt(handler, argument)
+            _handling = True
+            try:
+                _link.interrupt(handler, argument)
+            finally:
+                _handling = False
     finally:
         _running = False
         _link._firing = firing
