@@ -55,6 +55,12 @@ def interpreter(width: str) -> str | None:
     return str(ours) if ours.exists() else shutil.which(WIDTHS[width])
 
 
+def widths(source: str) -> list[str]:
+    """The widths that a module's tests run on: what moves a whole node takes long, and runs on the ESP32's alone."""
+    whole = "node_rig" in source or "managed_rig" in source
+    return ["32"] if whole and interpreter("32") else list(WIDTHS)
+
+
 def needs_board(source: str) -> bool:
     """Whether a module's tests use the fakes of the board, so that CPython cannot run them."""
     return "from world import" in source or "import world" in source
@@ -121,13 +127,14 @@ class MicroPythonFile(pytest.File):
         self._outcomes: dict[str, dict[str, str]] = {}
 
     def collect(self) -> list[MicroPythonItem]:
-        tree = ast.parse(self.path.read_text())
+        source = self.path.read_text()
+        tree = ast.parse(source)
         names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
         return [
             MicroPythonItem.from_parent(self, name=f"{name}[{width} bit]", function=name, width=width)
             for name in names
             if name.startswith("test_")
-            for width in WIDTHS
+            for width in widths(source)
         ]
 
     def outcomes(self, width: str, program: str) -> dict[str, str]:

@@ -180,10 +180,12 @@ def machine(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """A shell in which paths of the guide lie below a directory, and who is called needs no root and changes no system."""
     shims = tmp_path / "shims"
     shims.mkdir()
+    checkout = tmp_path / "checkout"  # of a path without spaces, as /opt/zaehlwerk has none
+    checkout.symlink_to(ROOT, target_is_directory=True)
     real = shutil.which("install")
     for name, lines in {
         "sudo": 'shift 2; exec "$@"',
-        "zaehlwerk-bridge": f'exec {sys.executable} -m zaehlwerk_bridge "$@"',
+        "zaehlwerk-bridge": f'exec {shlex.quote(sys.executable)} -m zaehlwerk_bridge "$@"',
         "systemctl": f'echo "systemctl $*" >> {tmp_path}/done',
         "systemd-sysusers": f"echo systemd-sysusers >> {tmp_path}/done",
         # Nobody here may be called zaehlwerk, and only root could give a file to somebody.
@@ -196,7 +198,7 @@ def machine(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(text: str) -> subprocess.CompletedProcess[str]:
         for path in ("/etc", "/var"):
             text = text.replace(f" {path}/", f" {tmp_path}{path}/")
-        text = text.replace("/opt/zaehlwerk/", f"{ROOT}/")
+        text = text.replace("/opt/zaehlwerk/", f"{checkout}/")
         environment = {**os.environ, "PATH": f"{shims}:{os.environ['PATH']}", "NO_COLOR": "1"}
         return subprocess.run(
             ["sh", "-euc", text],

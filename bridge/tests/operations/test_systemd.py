@@ -85,11 +85,14 @@ def test_the_backup_is_a_command_of_the_bridge_and_has_a_timer() -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The units as they would lie in /etc, with a program that is there."""
+    """The units as they would lie in /etc, with a program that is there; its path has no spaces, as theirs has none."""
+    program, units = tmp_path / "program", tmp_path / "units"
+    program.symlink_to(sys.executable)
+    units.mkdir()
     for path in UNITS.glob("zaehlwerk-*"):
-        text = path.read_text(encoding="utf-8").replace(PROGRAM, sys.executable)
-        (tmp_path / path.name).write_text(text, encoding="utf-8")
-    return tmp_path
+        text = path.read_text(encoding="utf-8").replace(PROGRAM, str(program))
+        (units / path.name).write_text(text, encoding="utf-8")
+    return units
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
