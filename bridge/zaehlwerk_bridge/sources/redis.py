@@ -88,6 +88,8 @@ class RedisSource:
         self._trouble = "not connected yet"
         self._sink: Sink | None = None
         self._held: set[str] = set()  # handed on and not acknowledged
+        # What Redis says is pending, and what is held, are of the same moment while this is locked.
+        self._pending = asyncio.Lock()
         self._stored: list[str] = []  # to be acknowledged
         self._something_stored = asyncio.Event()
         self._largest = 0
@@ -228,7 +230,7 @@ class RedisSource:
             read = await stream.read(count)
             await self._tell_loss(stream, read, drained=len(read.entries) < count)
             self._lag = None if read.before.lag is None else max(0, read.before.lag - len(read.entries))
-            await self._hand_on(read.entries)
+            await self._hand_on(self._hold(read.entries))
             if len(read.entries) < count:
                 last = parse(read.entries[-1].id) if read.entries else None
                 await stream.wait(last or read.before.delivered, WAIT_MS)
@@ -254,11 +256,13 @@ class RedisSource:
         after = _START
         while True:
             count = self._count()
-            entries = await stream.pending(after, count)
+            async with self._pending:
+                entries = await stream.pending(after, count)
+                new = self._hold(entries)
             if not entries:
                 return
             after = entries[-1].id
-            await self._hand_on([entry for entry in entries if entry.id not in self._held])
+            await self._hand_on(new)
 
     async def _look(self, stream: RedisStream) -> None:
         """Now and then: take over what dead readers left, see whether somebody else reads, and how long the stream is."""
@@ -279,8 +283,9 @@ class RedisSource:
     async def _claim(self, stream: RedisStream) -> None:
         idle_ms, after = int(self._settings.claim_idle_s * 1000), _START
         while True:
-            after, entries = await stream.claim(idle_ms, after, self._count())
-            new = [entry for entry in entries if entry.id not in self._held]
+            async with self._pending:
+                after, entries = await stream.claim(idle_ms, after, self._count())
+                new = self._hold(entries)
             self.counts.claimed += sum(entry.fields is not None for entry in new)
             if new:
                 self._log.warning("entries that a reader had not stored are taken over", entries=len(new))
@@ -324,13 +329,17 @@ class RedisSource:
     def _count(self) -> int:
         return max(1, min(READ_MOST, READ_BYTES // max(1, self._largest)))
 
+    def _hold(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those that are not held yet. From now on they are, all at once: a claim must not bring them a second time."""
+        new = [entry for entry in entries if entry.id not in self._held]
+        self._held.update(entry.id for entry in new)
+        return new
+
     async def _hand_on(self, entries: Sequence[Entry]) -> None:
         assert self._sink is not None
         self._largest //= 2
         gone: list[str] = []
         passed: list[str] = []
-        # All of them at once, before anything is waited for: a claim must not bring them a second time.
-        self._held.update(entry.id for entry in entries)
         for entry in entries:
             if entry.fields is None:
                 gone.append(entry.id)
@@ -359,9 +368,10 @@ class RedisSource:
             self._something_stored.clear()
             while self._stored:
                 ids = self._stored[:ACKNOWLEDGE_MOST]
-                await stream.acknowledge(ids)
+                async with self._pending:
+                    await stream.acknowledge(ids)
+                    self._held.difference_update(ids)
                 del self._stored[: len(ids)]
-                self._held.difference_update(ids)
             self._not_acknowledged = ""
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S):

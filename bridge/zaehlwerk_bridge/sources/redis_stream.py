@@ -4,10 +4,11 @@ A stream is read in one transaction with what is known of its length: so it is c
 read. Replies are taken raw, as RESP2 has them; the library's own reading of entries would hide a field that comes twice.
 """
 
+import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -31,6 +32,8 @@ from zaehlwerk_bridge.sources.stream_history import StreamInfo
 
 STREAM = "device:stream:event"
 """ChirpStack's stream of all devices' events; its `[redis] key_prefix` stands before it."""
+
+_T = TypeVar("_T")
 
 _LATE = f"{2**64 - 1}-0"
 """Behind all entries that can be pending. Not the largest id there is: Redis takes that for `>`, new entries."""
@@ -158,7 +161,7 @@ class RedisStream:
             "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", count, "STREAMS", self.key, ">"
         )
         try:
-            replies = await transaction.execute(raise_on_error=False)
+            replies = await _answer(transaction.execute(raise_on_error=False))
             for reply in replies:
                 if isinstance(reply, Exception):
                     raise reply
@@ -225,9 +228,22 @@ class RedisStream:
 
     async def _do(self, *words: str | int) -> Any:
         try:
-            return await self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return await _answer(self._client.execute_command(*words))  # type: ignore[no-untyped-call]
         except ResponseError as error:
             raise _group_missing(error) from None
+
+
+async def _answer(asked: Awaitable[_T]) -> _T:
+    """Return what `asked` brings, unless the task is cancelled meanwhile.
+
+    The library waits with `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that comes together with
+    what it waits for (https://github.com/python/cpython/issues/86296): the task would go on for ever.
+    """
+    answer = await asked
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    return answer
 
 
 def describe(error: BaseException, settings: RedisSettings) -> str:
