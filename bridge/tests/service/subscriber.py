@@ -78,7 +78,8 @@ class Subscriber:
         """Wait until `condition()` holds."""
         deadline = time.monotonic() + timeout_s
         while not condition():
-            assert time.monotonic() < deadline, f"never happened; got {sorted(set(self.topics()))}"
+            got = [(message.topic, message.payload[:300]) for message in self.messages[-20:]]
+            assert time.monotonic() < deadline, f"never happened; the newest that came: {got}"
             await asyncio.sleep(0.01)
 
     def close(self) -> None:
