@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[3]
 _START_S = 10.0
+_RESERVED_MOST = 100
+_reservations: deque[socket.socket] = deque()
 
 
 def program() -> str | None:
@@ -26,10 +30,26 @@ def program() -> str | None:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port that nobody listens on, and that no other test on this machine is given meanwhile.
+
+    Below those that a system gives to outgoing connections. Reserved by a datagram socket on the same number: a server
+    that met another test's on its port would not start, and the test would talk to the other's.
+    """
+    dice = random.SystemRandom()
+    while True:
+        port = dice.randrange(10_000, 32_000)
+        reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            reservation.bind(("127.0.0.1", port))
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        if len(_reservations) == _RESERVED_MOST:
+            _reservations.popleft().close()
+        _reservations.append(reservation)
+        return port
 
 
 class Mosquitto:

