@@ -94,18 +94,26 @@ def from_packages(place: Place) -> Origin:
         try:
             native = apt.native_architecture()
             wanted = {name: _HALF.get(native, "") if name == MICROPYTHON32 else native for name in names}
-            architectures = list(dict.fromkeys(filter(None, (native, *wanted.values()))))
             os_release = Path("/etc/os-release").read_text(encoding="utf-8")
             release = sources.code_name(os_release)
             archives = sources.for_suite(sources.read_machine(), release, sources.suite_for(release))
-            with apt.Archive(place.runtime / "apt", archives, architectures) as archive:
-                for name, arch in wanted.items():
-                    try:
-                        found[name] = _unpacked(place, archive, name, arch)
-                    except (apt.NotThere, Unfit, LookupError) as error:
-                        why[name] = str(error)
         except (apt.NotThere, OSError) as error:
-            why.update({name: str(error) for name in names if name not in found})
+            return {}, dict.fromkeys(names, str(error))
+        for arch in dict.fromkeys(wanted.values()):
+            # Each with an index of its own: apt gives up all of an archive when one of its files does not fit its
+            # signature, and mirrors come to have one architecture out of step.
+            ours = [name for name in names if wanted[name] == arch]
+            try:
+                if not arch:
+                    raise apt.NotThere("this processor has no 32-bit sibling")
+                with apt.Archive(place.runtime / "apt", archives, [arch]) as archive:
+                    for name in ours:
+                        try:
+                            found[name] = _unpacked(place, archive, name, arch)
+                        except (apt.NotThere, Unfit, LookupError) as error:
+                            why[name] = str(error)
+            except (apt.NotThere, OSError) as error:
+                why.update({name: str(error) for name in ours if name not in found})
         return found, why
 
     return Origin("packages", find)
@@ -114,8 +122,6 @@ def from_packages(place: Place) -> Origin:
 def _unpacked(place: Place, archive: apt.Archive, name: str, arch: str) -> Tool:
     """Unpack one program with its libraries, run it, and return it."""
     program = MICROPYTHON if name == MICROPYTHON32 else name
-    if not arch:
-        raise apt.NotThere("this processor has no 32-bit sibling")
     packages = archive.find(program, arch, _BESIDE.get(name, ()))
     version = next(package.version for package in packages if package.name == program)
     if tool.version_tuple(version) < tool.MINIMUMS[name]:
