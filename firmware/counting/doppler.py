@@ -8,6 +8,9 @@ a line that lost its beginning, its end or its middle costs itself and never the
 A passage is `min_hits` detections or more of one direction, each within `quiet_ms` of the one before and at least
 `slowest` fast; its speed is the second highest of them, so that a single wrong one does not make it. Two that follow
 each other more closely are one; the two directions are told apart and do not disturb each other.
+
+It may be more than one (MANY) if reports were missing in its middle and what came before and after would each have been
+a passage, or if it drove farther than a radar sees one vehicle. Two close together in the beam leave no trace.
 """
 
 from micropython import const
@@ -20,12 +23,20 @@ LONGEST = const(120)
 UNITS = {"mps": 1000, "kmh": 3600}
 # What `put` is told instead of the direction of a passage with too few detections.
 FEW = const(2)
+# What `put` is told on top of the direction of a passage that may be more than one.
+MANY = const(4)
+# The radar reports 5 to 6 times a second (OPS-DS-003, "Operating Principle"): 200 ms, and a stall of the interrupts.
+HOLE_MS = const(250)
+# It sees a car from 100 m (the same, "Detection Range"); a road train has 18.75 m (directive 96/53/EC).
+VIEW_MM = const(120000)
+# That way in 0.1 km/h times ms.
+_VIEW = const(VIEW_MM * 36)
 # Thousandths: faster is nothing, and the product with 36 still a small number.
 _FASTEST = const(499999)
 
 
 class Doppler:
-    """unit: a key of UNITS; slowest: in 0.1 km/h. put(speed, away) is told each passage, away 1 or 0.
+    """unit: a key of UNITS; slowest: in 0.1 km/h. put(speed, away) is told each passage, away 1 or 0, or that plus MANY.
 
     heard, bad: lines that could be read and that could not; modulo SUMS. began: per direction, when the
     passage that lasts began, or -1. Nothing here allocates.
@@ -39,9 +50,11 @@ class Doppler:
         self._put = put
         self._line = bytearray(LONGEST)
         self._length = self._way = self._now = self.heard = self.bad = 0
-        # Per direction: detections, time of the last, the two highest speeds.
+        # Per direction: detections, time of the last, the two highest speeds; the way so far; detections since the last
+        # hole, and how often these were enough for a passage.
         self.began = [-1, -1]
         self._hits, self._last, self._top, self._second = [0, 0], [0, 0], [0, 0], [0, 0]
+        self._gone, self._run, self._runs = [0, 0], [0, 0], [0, 0]
         self.resync()
 
     def resync(self):
@@ -130,8 +143,16 @@ class Doppler:
         if speed < self._slowest:
             return
         if self.began[away] < 0:
-            self.began[away] = now
+            self.began[away] = self._last[away] = now
             self._hits[away] = self._top[away] = self._second[away] = 0
+            self._gone[away] = self._run[away] = self._runs[away] = 0
+        passed = (now - self._last[away]) & TICKS
+        self._gone[away] = min(self._gone[away] + speed * passed, _VIEW)
+        if passed > HOLE_MS:
+            self._run[away] = 0
+        self._run[away] = (self._run[away] + 1) & SUMS
+        if self._run[away] == self._min_hits:
+            self._runs[away] += 1
         self._hits[away] = (self._hits[away] + 1) & SUMS
         self._last[away] = now
         if speed > self._top[away]:
@@ -143,4 +164,9 @@ class Doppler:
         for away in (0, 1):
             if self.began[away] >= 0 and (now - self._last[away]) & TICKS > self._quiet:
                 self.began[away] = -1
-                self._put(self._second[away], away if self._hits[away] >= self._min_hits else FEW)
+                code = away
+                if self._hits[away] < self._min_hits:
+                    code = FEW
+                elif self._runs[away] > 1 or self._gone[away] >= _VIEW:
+                    code += MANY
+                self._put(self._second[away], code)

@@ -1,13 +1,12 @@
 """Pulses counted by hardware.
 
-The ESP32's unit counts to 32,000 and starts again at 0. Counter adds such a round when it is read or interrupted,
-and knows of one round only: so it must be read at least once per 32,000 pulses - once a minute allows 533 per
-second. Nothing is ever reset: what was counted is the difference of two readings. The glitch filter ends at 12.8 us:
-a signal that bounces for longer needs a sensor of another kind.
+Nothing is ever reset: what was counted is the difference of two readings. CYCLE pulses or more between two of them (once
+a minute: 533 a second) are no traffic: a fault, and that time is not observed. The glitch filter ends at 12.8 us: a
+signal that bounces for longer needs a sensor of another kind.
 """
 
-from counting import RESTARTED
-from counting.counter import CYCLE, difference, hardware
+from counting import CHATTER, RESTARTED, TICKS
+from counting.counter import CYCLE, hardware
 from counting.sensor import Sensor, input_pin
 
 
@@ -27,8 +26,14 @@ class PulseSensor(Sensor):
     def take(self):
         """[pulses since the last call]."""
         value = self._counter.value()
-        count, sound = difference(value, self._last, CYCLE)
+        count = value - self._last
         self._last = value
-        if not sound:
+        self.health &= RESTARTED
+        if count < 0:
+            # Behind our back: only what it shows since then is certain.
+            count = max(value, 0)
             self.health = RESTARTED
+        if count >= CYCLE:
+            self.health |= CHATTER
+        self.blind_ms = TICKS if self.health & CHATTER else 0
         return (count,)

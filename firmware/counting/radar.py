@@ -5,8 +5,8 @@ import time
 from machine import UART
 from micropython import const
 
-from counting import GARBAGE, NO_SIGNAL, OVERFLOW, SHORT, STUCK, SUMS, TICKS
-from counting.doppler import FEW, Doppler
+from counting import GARBAGE, MERGED, NO_SIGNAL, OVERFLOW, SHORT, STUCK, SUMS, TICKS
+from counting.doppler import FEW, MANY, Doppler
 from counting.ring import Ring
 from counting.sensor import Sensor
 from counting.speeds import Speeds
@@ -14,7 +14,8 @@ from counting.watch import later
 
 # Passages between two readings.
 _ROOM = const(128)
-# What the UART's driver keeps outside of our heap: 1 s at 19,200 baud.
+# What the UART's driver keeps outside of our heap while we are busy: 1 s at 19,200 baud. While flash is erased count on
+# no more than the chip's own 128 bytes, 67 ms: whether the driver's interrupt goes on then is a matter of the build.
 _BUFFER = const(2048)
 # The driver takes up to 120 bytes at once; when these do not fit it takes none (ESP-IDF, uart.c).
 _FULL = const(_BUFFER - 120)
@@ -100,6 +101,9 @@ class RadarSensor(Sensor):
             if away == FEW:
                 health |= SHORT
             else:
+                if away >= MANY:
+                    away -= MANY
+                    health |= MERGED
                 counts[away] += 1
                 self._speeds[away if settings["output"] is not None else 0].add(speed)
         heard, bad, lost = doppler.heard, doppler.bad, ring.lost + self._overruns

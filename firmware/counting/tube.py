@@ -11,7 +11,7 @@ from counting.sensor import Sensor, input_pin
 from counting.speeds import Speeds
 from counting.watch import later
 
-# Hits between two readings: 128 cars a minute, or 25 lorries of five axles and 78 cars.
+# Hits between two readings, room and not a rate: 128 cars a minute, or 25 lorries of five axles and 78 cars.
 _ROOM = const(512)
 
 

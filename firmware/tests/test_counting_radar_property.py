@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from counting import TICKS
-from counting.doppler import FEW, LONGEST, Doppler
+from counting.doppler import FEW, HOLE_MS, LONGEST, MANY, VIEW_MM, Doppler
 
 MIN_HITS, QUIET, SLOWEST = 3, 600, 50
 ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
@@ -164,7 +164,7 @@ PASSAGES = st.lists(
         st.booleans(),
         st.lists(st.integers(SLOWEST, 1300), min_size=1, max_size=30),
         # A line of 76 bytes takes 40 ms.
-        st.integers(10, QUIET - 60),
+        st.integers(10, HOLE_MS - 10) | st.integers(HOLE_MS + 10, QUIET - 60),
         st.integers(QUIET + 60, 5000),
     ),
     max_size=8,
@@ -178,13 +178,15 @@ def test_detections_close_together_are_one_passage_with_the_second_highest_speed
 ) -> None:
     heard, now, expected = Heard(offset=offset), 1000, []
     for away, speeds, step, rest in passages:
+        views = sum(speeds[1:]) * step / 36 / VIEW_MM
+        assume(not 0.97 < views < 1.03)
         for speed in speeds:
             heard.feed(form(speed, away) + b"\n", now)
             now += step
         now += rest
         heard.settle(now)
         if len(speeds) >= MIN_HITS:
-            expected.append((sorted(speeds)[-2], int(away)))
+            expected.append((sorted(speeds)[-2], away + MANY * (views > 1)))
         else:
             expected.append((sorted([0, *speeds])[-2], FEW))
     assert heard.told == expected
@@ -200,6 +202,60 @@ def test_a_stream_of_100_lines_a_second_is_one_passage_as_long_as_it_lasts(ms: i
     assert heard.told == []
     heard.settle(ms + QUIET + 20)
     assert len(heard.told) == 1
+
+
+@given(
+    st.booleans(),
+    st.lists(
+        st.tuples(st.integers(1, 6), st.integers(1, HOLE_MS), st.integers(HOLE_MS + 1, QUIET)), min_size=1
+    ),
+    st.sampled_from([0, TICKS - 3000]),
+)
+@settings(deadline=None)
+def test_a_passage_is_perhaps_more_than_one_if_several_parts_between_holes_would_be_one_each(
+    away: bool, parts: list[tuple[int, int, int]], offset: int
+) -> None:
+    """Too slow to drive out of the view."""
+    heard, now = Heard(offset=offset), 0
+    for hits, step, hole in parts:
+        for hit in range(hits):
+            now += step if hit else hole
+            heard.doppler.hit(SLOWEST, int(away), (offset + now) & TICKS)
+    assume(now * SLOWEST < VIEW_MM * 36)
+    heard.settle(now + QUIET + 1)
+    code = int(away) + MANY * (sum(hits >= MIN_HITS for hits, _, _ in parts) > 1)
+    hits = sum(part[0] for part in parts)
+    assert heard.told == [(SLOWEST if hits > 1 else 0, code if hits >= MIN_HITS else FEW)]
+
+
+@pytest.mark.parametrize(("steps", "code"), [(599, 0), (600, MANY)])
+def test_a_passage_is_perhaps_more_than_one_from_the_way_on_that_a_radar_sees_one_vehicle(
+    steps: int, code: int
+) -> None:
+    """72 km/h are 0.2 m in 10 ms."""
+    heard = Heard()
+    for step in range(steps + 1):
+        heard.doppler.hit(720, 0, 10 * step)
+    heard.settle(10 * steps + QUIET + 1)
+    # The next one begins anew.
+    for step in range(3):
+        heard.doppler.hit(720, 0, 20_000 + 10 * step)
+    heard.settle(30_000)
+    assert heard.told == [(720, code), (720, 0)]
+
+
+def test_the_other_direction_neither_fills_a_hole_nor_makes_one() -> None:
+    heard = Heard()
+    for at in (0, 100, 200, 600, 700, 800):
+        heard.doppler.hit(300, 0, at)
+    for at in range(1000, 2000, 100):
+        heard.doppler.hit(300, 1, at)
+    for at in range(3000, 3900, 100):
+        if not 3200 < at < 3600:
+            heard.doppler.hit(300, 0, at)
+        heard.doppler.hit(300, 1, at + 20)
+    heard.settle(6000)
+    assert heard.told == [(300, MANY), (300, 1), (300, MANY), (300, 1)]
 
 
 def test_both_directions_at_the_same_time_are_two_passages() -> None:

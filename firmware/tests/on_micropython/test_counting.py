@@ -9,9 +9,9 @@ install()
 import micropython  # noqa: E402
 from machine import Pin  # noqa: E402
 
-from counting import SensorError  # noqa: E402
+from counting import CHATTER, RESTARTED, SensorError  # noqa: E402
 from counting.inputs import Inputs  # noqa: E402
-from counting.pulse import CYCLE, PulseSensor, difference  # noqa: E402
+from counting.pulse import CYCLE, PulseSensor  # noqa: E402
 from counting.watch import Watch  # noqa: E402
 
 ENTRY = {"sensor": "pulse", "pin": 4, "ok_pin": None, "edge": "rising", "pull": "none"}
@@ -27,22 +27,6 @@ def settle():
     """Let scheduled handlers run."""
     for _ in range(10):
         pass
-
-
-def test_difference_of_a_counter_that_only_rises():
-    assert difference(70000, 69000, CYCLE) == (1000, True)
-    assert difference(5, 5, CYCLE) == (0, True)
-
-
-def test_difference_of_a_bare_unit_that_starts_again_at_its_limit():
-    assert difference(3, 31998, CYCLE) == (5, True)
-    assert difference(0, 31999, CYCLE) == (1, True)
-    assert difference(2, 65535, 65536) == (3, True)
-
-
-def test_a_counter_that_was_restarted_behind_our_back_is_a_fault_and_invents_nothing():
-    assert difference(7, 100000, CYCLE) == (7, False)
-    assert difference(-3, 100000, CYCLE) == (0, False)
 
 
 def test_pulses_are_counted_across_many_rounds_of_the_hardware():
@@ -65,48 +49,46 @@ def test_pulses_before_the_start_are_nobodys():
     assert sensor.take() == (0,)
 
 
-def test_esp32_pcnt_stands_in_where_there_is_no_counter():
+def started():
     begin()
-    made = []
+    sensor = PulseSensor(ENTRY, 0)
+    sensor.start()
+    return sensor
 
-    class PCNT:
-        INCREMENT, DECREMENT, IGNORE = 1, 2, 0
 
-        def __init__(self, unit, **options):
-            made.append((unit, options))
-            self.now = 0
+def took(sensor, pulses):
+    """(counted, health, observed ms) of a minute with so many pulses."""
+    world.move_to(world.now_us + 60000000)
+    fake_machine.pulses[4] = fake_machine.pulses.get(4, 0) + pulses
+    return sensor.take()[0], sensor.health, sensor.observed()
 
-        def start(self):
-            made.append("started")
 
-        def value(self):
-            return self.now
+def test_a_round_of_the_counter_or_more_between_two_readings_is_a_fault_and_not_observed():
+    sensor = started()
+    assert took(sensor, CYCLE - 1) == (CYCLE - 1, 0, 60000)
+    assert took(sensor, CYCLE) == (CYCLE, CHATTER, 0)
+    assert sensor.faulty
+    assert took(sensor, 5) == (5, 0, 60000)
 
-    class Esp32:
-        pass
 
-    import sys
+class Shows:
+    """A counter that somebody else restarts."""
 
-    module = Esp32()
-    module.PCNT = PCNT
-    sys.modules["esp32"] = module
-    counter = fake_machine.Counter
-    del fake_machine.Counter
-    try:
-        sensor = PulseSensor(dict(ENTRY, edge="falling"), 3)
-        sensor.start()
-        sensor._counter.now = 31999
-        assert sensor.take() == (31999,)
-        sensor._counter.now = 4
-        assert sensor.take() == (5,)
-    finally:
-        fake_machine.Counter = counter
-        del sys.modules["esp32"]
-    unit, options = made[0]
-    assert unit == 3
-    assert (options["rising"], options["falling"]) == (PCNT.IGNORE, PCNT.INCREMENT)
-    assert (options["min"], options["max"]) == (0, CYCLE)
-    assert made[1] == "started"
+    def __init__(self, *values):
+        self.values = list(values)
+
+    def value(self):
+        return self.values.pop(0)
+
+
+def test_a_counter_that_was_restarted_behind_our_back_is_a_fault_and_invents_nothing():
+    for before in (5000, 100000):
+        sensor = started()
+        sensor._counter = Shows(before, 7, -3)
+        sensor.take()
+        assert sensor.take() == (7,)
+        assert sensor.health == RESTARTED
+        assert sensor.take() == (0,)
 
 
 def test_a_pin_that_cannot_be_had_is_named():

@@ -149,6 +149,7 @@ from app.settings import OUTPUTS, validate  # noqa: E402
 from counting import (  # noqa: E402
     AMBIGUOUS,
     GARBAGE,
+    MERGED,
     MISSED,
     NO_SIGNAL,
     OVERFLOW,
@@ -669,6 +670,21 @@ def test_too_few_detections_are_no_passage_and_flagged():
     UART.last.send(b"50.0\r\n50.0\r\n")
     after(2000)
     assert total(made)[1] & SHORT
+
+
+def test_two_within_the_quiet_time_are_one_passage_of_their_direction_and_flagged():
+    made = inputs(*RADAR)
+    UART.last.send(b"\n")
+    for pause, flagged in ((400, MERGED), (1000, 0)):
+        for _ in range(2):
+            for _ in range(3):
+                UART.last.send(b"-50.0\r\n")
+                after(100)
+            after(pause)
+        after(1000)
+        counts, codes = total(made, 2)
+        assert counts == [0, 1 if flagged else 2]
+        assert codes & MERGED == flagged
 
 
 def test_a_passage_without_end_is_a_fault_of_the_radars_place():

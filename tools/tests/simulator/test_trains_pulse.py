@@ -11,8 +11,10 @@ from tools.tests.simulator.small_city import City
 from zaehlwerk_tools.simulator.board_spec import Lateness
 from zaehlwerk_tools.simulator.inputs import EdgeTrain, PulseInputs
 from zaehlwerk_tools.simulator.passages import MS, Stay, contact
+from zaehlwerk_tools.simulator.scheduler import NS
 
 US = 1000
+CHATTER = 128
 PULSE = {"class": "bicycle", "sensor": "pulse", "pin": 4}
 
 
@@ -62,18 +64,18 @@ def test_either_edge_is_counted_once(city: City, edge: str) -> None:
     assert told.counts == [30]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the counter knows of one round of 32,000 between two readings: a second one is lost without a note",
-)
-def test_more_pulses_than_the_counter_can_tell_apart_are_flagged(city: City) -> None:
-    """1,200 a second, one reading a minute: more than two rounds."""
-    step = 1_000_000_000 // 1200
-    train = EdgeTrain(
-        [at for n in range(1200 * 55) for at in (FIRST_NS + n * step, FIRST_NS + n * step + 50 * US)]
-    )
-    told = watch(city, PulseInputs(trains={4: train}), PULSE, seconds=60, every_s=60)
-    assert told.counts == [1200 * 55] or told.health != [0]
+@pytest.mark.parametrize("rate", [600, 1200, 3000, 19_000])
+def test_more_pulses_than_the_counter_can_tell_apart_are_flagged(city: City, rate: int) -> None:
+    """A round of the counter and more in a minute, and then a minute of traffic, which is in order again."""
+    step, burst = 1_000_000_000 // rate, min(rate * 55, 200_000)
+    begins = [FIRST_NS + n * step for n in range(burst)]
+    begins += [FIRST_NS + 65 * NS + n * 2 * NS for n in range(20)]
+    train = EdgeTrain([at for begin in begins for at in (begin, begin + 20 * US)])
+    told = watch(city, PulseInputs(trains={4: train}), PULSE, seconds=120, every_s=60)
+    assert [health for _, _, health, _ in told.readings] == [[CHATTER], [0]]
+    assert told.readings[0][0] == [burst]
+    assert [seen[0] for _, seen, _, _ in told.readings] == [0, pytest.approx(60_000, abs=10)]
+    assert told.readings[1][0] == [20]
 
 
 def test_bounces_are_not_the_counter_s_business(city: City) -> None:

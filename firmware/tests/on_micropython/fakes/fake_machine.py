@@ -58,21 +58,16 @@ pulses = {}
 
 
 class Counter:
-    """machine.Counter of the ESP32: a 16-bit unit cycling at 32,000 and one sticky overflow flag."""
+    """machine.Counter of the ESP32: each round of its unit is added by an interrupt, so it only rises."""
 
     RISING, FALLING = 1, 2
 
     def __init__(self, unit, src=None, edge=1, filter_ns=0):
         self.pin = src.id
         self.base = pulses.get(self.pin, 0)
-        self.rounds = self.seen = 0
 
     def value(self):
-        total = pulses.get(self.pin, 0) - self.base
-        if total // 32000 != self.seen:
-            self.seen = total // 32000
-            self.rounds += 1
-        return self.rounds * 32000 + total % 32000
+        return pulses.get(self.pin, 0) - self.base
 
     def deinit(self):
         pass

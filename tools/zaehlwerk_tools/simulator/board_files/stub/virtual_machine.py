@@ -11,7 +11,6 @@ from micropython import const
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 _PIN_READ_US = const(20)
 _QUEUE = const(8)  # depth of the scheduler's queue; what does not fit is lost without a word (machine_pin.c)
-_CYCLE = const(32000)  # _PCNT_RANGE in ports/esp32/modules/machine.py
 
 _cause = PWRON_RESET
 _uid = b""
@@ -125,7 +124,7 @@ class Pin:
 
 
 class Counter:
-    """Counts edges in hardware; cycles at 32,000, and only one cycle is remembered until the next `value()`."""
+    """Counts edges in hardware; each cycle of 32,000 is added by an interrupt, in time at any rate that passes the filter."""
 
     RISING, FALLING = 1, 2
     UP, DOWN = 1, 2
@@ -155,8 +154,6 @@ class Counter:
         self._until_ms = -1
         self._until_us = 0
         self._base = self._edges()
-        self._cycles = 0
-        self._overflows = 0
         self._offset = 0
 
     def init(self, *args, **kwargs):
@@ -185,12 +182,7 @@ class Counter:
         if self._pin is None:
             raise RuntimeError("not initialised")
         _link.spend(_PIN_READ_US)
-        edges = self._edges() - self._base
-        cycles = edges // _CYCLE
-        if cycles != self._cycles:
-            self._cycles = cycles
-            self._overflows += 1
-        result = self._sign * (self._overflows * _CYCLE + edges % _CYCLE) + self._offset
+        result = self._sign * (self._edges() - self._base) + self._offset
         if value is not None:
             self._offset += value - result
         return result
