@@ -11,12 +11,12 @@ NODE := firmware protocol/zaehlwerk_protocol tools/zaehlwerk_tools/simulator/boa
 # More words for the program or for pytest: make demo ARGS=--json, make tests ARGS="-k ledger"
 ARGS ?=
 
-.PHONY: help setup demo test tests lint coverage format lock upgrade clean
+.PHONY: help setup demo test tests lint coverage power-cuts format lock upgrade clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## prepare .venv and .runtime; does nothing if they are up to date
 	@"$(PYTHON)" -m setup
@@ -43,6 +43,9 @@ lint: setup ## style, format, types; every file of the node compiles
 
 coverage: setup ## how much of the firmware its tests reach on MicroPython; fails below 95 %
 	@$(BIN)/python firmware/tests/line_coverage.py $(ARGS)
+
+power-cuts: setup ## a node's power goes at 1,000 random moments; fails if a count is lost untold
+	@$(BIN)/python -m firmware.tests.power_cuts $(ARGS)
 
 format: setup ## format all code and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix-only .

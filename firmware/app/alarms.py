@@ -72,7 +72,8 @@ class Alarms:
             stuck,
             silent,
             _NODE if self._switch is not None and self._switch.value() else 0,
-            _NODE if battery is not None and battery < low else 0,
+            # 0: a power chip that is not measuring yet; the radio, which comes later, has it switched on.
+            _NODE if battery and battery < low else 0,
             _NODE if error is not None and error > _CLOCK_ERROR_MS else 0,
         )
         for kind, mask in enumerate(found):

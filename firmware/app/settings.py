@@ -464,7 +464,10 @@ def _read(path):
     if os.stat(path)[6] > MAX_BYTES:
         raise SettingsError("%s: longer than %d bytes" % (path, MAX_BYTES))
     with open(path) as file:
-        text = file.read()
+        try:
+            text = file.read()
+        except UnicodeError:
+            raise SettingsError("%s: is not UTF-8" % path)
     return validate(parse(path, text)), text
 
 
@@ -506,7 +509,7 @@ def _keep(last_good, text):
         with open(last_good) as file:
             if file.read() == text:
                 return
-    except OSError:
+    except (OSError, UnicodeError):
         pass
     with open(last_good + ".new", "w") as file:
         file.write(text)

@@ -11,6 +11,8 @@ from lorawan.records import Files
 
 # Time for a technician to interrupt before it begins anew, and a bound of what a failing start wears the flash.
 _PAUSE_MS = const(60000)
+# A status has room for so much of what is wrong with settings.json; the setting's name is at its begin.
+_TOLD = const(22)
 
 
 def settings():
@@ -34,7 +36,10 @@ def settings():
         on_trial = document is not None
         if document is None:
             document, wrong = table.load(trial.DOCUMENT, trial.LAST_GOOD)
-            trouble = wrong or (trouble and "rolled back, " + trouble)
+            trouble = trouble and "rolled back, " + trouble
+            if wrong:
+                print("zaehlwerk:", wrong)
+                trouble = wrong.replace(trial.DOCUMENT + ": ", "")[:_TOLD]
         document["trial"] = on_trial
         return table.derive(document), trouble
     finally:

@@ -91,6 +91,13 @@ def test_a_battery_that_sinks_is_told_once_though_it_recovers_a_little():
     assert site.frames(ports.ALARM)[0][1].value == 3250
 
 
+def test_a_power_chip_that_has_not_measured_yet_is_no_empty_battery():
+    site = site_with(channels=[PULSE])
+    site.battery = lambda: 0 if site.now() < 10 else 3900
+    site.run(HOUR)
+    assert alarms(site) == []
+
+
 def test_an_alarm_that_the_network_did_not_hear_is_told_again_and_one_that_is_over_by_then_is_not():
     site = site_with(channels=[PULSE], tamper_pin=9)
     fake_machine.levels[9] = 0
