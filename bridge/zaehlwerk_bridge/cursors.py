@@ -3,18 +3,31 @@
 import sqlite3
 
 from zaehlwerk_bridge.event import Event
+from zaehlwerk_bridge.ledger.memory import Memory
 
 KEPT_IDS = 1000
 """Deduplication ids kept of a node: far more than twice the history that a server replays."""
 FORGET_EVERY = 97
 """Ids taken before those too old are deleted; prime, so that no regular order of nodes always spares the same one."""
+PUT = "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)"
 
 
 class Cursors:
     """Tables in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, memory: Memory) -> None:
         self._database = database
+        self._memory = memory
+        self._positions: dict[tuple[str, str], tuple[int, int]] = memory.kind()
+        self._moved: dict[tuple[str, str], str] = memory.kind()
+        memory.on_commit(self._write)
+
+    def _write(self) -> None:
+        """Write the cursors that were only remembered."""
+        if self._moved:
+            rows = [(*stream, at) for stream, at in self._moved.items()]
+            self._moved.clear()
+            self._database.executemany(PUT, rows)
 
     def cursor(self, source: str, stream: str) -> str | None:
         """Up to where `stream` of `source` has been taken."""
@@ -29,12 +42,7 @@ class Cursors:
         A server whose history was flushed, or whose clock went back, gives new events old ids: by their deduplication
         ids they are new here. Without one, only what lies beyond the cursor is new.
         """
-        held = self.cursor(event.source, event.dev_eui)
-        ahead = held is None or position(event.cursor) > position(held)
-        if ahead:
-            self._database.execute(
-                "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", (event.source, event.dev_eui, event.cursor)
-            )
+        ahead = self._advance((event.source, event.dev_eui), event.cursor)
         if not event.dedup_id:
             return ahead
         found = self._database.execute(
@@ -47,6 +55,24 @@ class Cursors:
         if not found.lastrowid % FORGET_EVERY:
             self._forget(event.dev_eui)
         return True
+
+    def _advance(self, stream: tuple[str, str], cursor: str) -> bool:
+        """Whether `cursor` is beyond the stream's, which it is then."""
+        at = position(cursor)
+        held = self._positions.get(stream)
+        if held is None:
+            text = self.cursor(*stream)
+            held = None if text is None else position(text)
+        ahead = held is None or at > held
+        if not self._memory.trusted:
+            if ahead:
+                self._database.execute(PUT, (*stream, cursor))
+        elif ahead:
+            self._positions[stream] = at
+            self._moved[stream] = cursor
+        elif held is not None:
+            self._positions[stream] = held
+        return ahead
 
     def _forget(self, dev_eui: str) -> None:
         self._database.execute(

@@ -4,7 +4,7 @@ import enum
 import sqlite3
 from dataclasses import dataclass, field, replace
 
-from zaehlwerk_bridge import reports, station
+from zaehlwerk_bridge import reports
 from zaehlwerk_bridge.commands import results
 from zaehlwerk_bridge.commands.register import Register
 from zaehlwerk_bridge.event import Event
@@ -12,10 +12,11 @@ from zaehlwerk_bridge.ledger import frame_cells
 from zaehlwerk_bridge.ledger.chains import Chains
 from zaehlwerk_bridge.ledger.epochs import Epoch, epoch_of
 from zaehlwerk_bridge.ledger.fold import Fold
+from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_bridge.messages import Message, Messages
 from zaehlwerk_bridge.rejected import Cause, Rejected
 from zaehlwerk_bridge.station import Station, StationError
-from zaehlwerk_bridge.stations import Stations
+from zaehlwerk_bridge.stations import Stations, place_of
 from zaehlwerk_protocol import frames
 from zaehlwerk_protocol.alarm import Alarm
 from zaehlwerk_protocol.answer import Answer
@@ -76,6 +77,8 @@ class Intake:
         fold: Fold,
         messages: Messages,
         commands: Register,
+        stations: Stations,
+        memory: Memory,
     ) -> None:
         self.rejected = Rejected(database)
         self._database = database
@@ -83,7 +86,8 @@ class Intake:
         self._fold = fold
         self._messages = messages
         self._commands = commands
-        self._stations = Stations(database)
+        self._stations = stations
+        self._memory = memory
 
     def take(self, event: Event, now_ns: int) -> Taken:
         """Take an event that was not taken before; one that is rejected is kept with its reason, and told."""
@@ -105,7 +109,7 @@ class Intake:
         if event.kind != "up" or not event.f_port or not event.payload:
             return Taken(Fate.IGNORED)
         try:
-            place = station.from_tags(event.tags, event.device_name)
+            place = place_of(event)
         except StationError as error:
             return _refused(Cause.NO_STATION, str(error))
         try:
@@ -125,6 +129,7 @@ class Intake:
         return taken
 
     def _downlink(self, event: Event, now_ns: int) -> Taken:
+        self._memory.flush()  # commands read the tables themselves
         if event.kind == "join":
             return Taken(Fate.IGNORED, self._commands.joined(event.dev_eui, now_ns))
         told = self._commands.reported(event, now_ns)
@@ -156,6 +161,7 @@ class Intake:
             content = reports.alarm(frame, event.received_ns, place)
             taken.told.append(self._report(place, "alarm", content, event))
         elif isinstance(frame, Answer):
+            self._memory.flush()  # commands read the tables themselves
             told = self._commands.answered(event.dev_eui, frame, event.received_ns, now_ns)
             if told is None:
                 told = [self._foreign(event, place, frame)]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from zaehlwerk_bridge.messages import Message
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
@@ -35,7 +37,7 @@ class Outbox:
         unless what follows in the outbox relies on each of them."""
         if message.retain and not message.in_turn:
             self._database.execute("DELETE FROM outbox WHERE topic = ? AND retain = 1", (message.topic,))
-        properties = json.dumps(dict(message.properties), separators=(",", ":"))
+        properties = _ENCODE(dict(message.properties))
         cursor = self._database.execute(
             "INSERT INTO outbox (station, topic, payload, properties, retain, made_ns) VALUES (?, ?, ?, ?, ?, ?)",
             (message.station, message.topic, message.payload, properties, message.retain, self.now_ns),

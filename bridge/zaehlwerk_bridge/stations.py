@@ -7,31 +7,63 @@ from dataclasses import replace
 from functools import lru_cache
 
 from zaehlwerk_bridge.event import Event
+from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_bridge.station import Station, from_tags
+
+Tagged = tuple[str, str]
+"""Name and tags (JSON object) of a device."""
 
 
 class Stations:
     """Tables in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, memory: Memory) -> None:
         self._database = database
+        self._memory = memory
+        self._known: dict[str, tuple[str, str, int]] = memory.kind()  # by slug: name, tags, since_ns
+        self._ids: dict[Tagged, int] = memory.kind()
+        # By device: what all its events carried up to now; None: not all of them the same.
+        self._only: dict[str, Tagged | None] = memory.kind()
 
     def serve(self, event: Event) -> bool:
         """Note the tags that `event` carries. Whether that says of times past what was not known."""
-        tags = _text(event.tags)
+        tagged = (event.device_name, _text(event.tags))
+        number = self._number(tagged)
+        later = None
+        if self._alike(event.dev_eui) != tagged:
+            later = self._database.execute(
+                "SELECT name, tags FROM tagging JOIN tags ON id = tagging.tagged WHERE dev_eui = ? AND at_ns >= ?"
+                " ORDER BY at_ns, name, tags LIMIT 1",
+                (event.dev_eui, event.received_ns),
+            ).fetchone()
+            self._only.pop(event.dev_eui, None)
         self._database.execute(
-            "INSERT OR IGNORE INTO tags (name, tags) VALUES (?, ?)", (event.device_name, tags)
+            "INSERT OR IGNORE INTO tagging VALUES (?, ?, ?)", (event.dev_eui, event.received_ns, number)
         )
-        later = self._database.execute(
-            "SELECT name, tags FROM tagging JOIN tags ON id = tagging.tagged WHERE dev_eui = ? AND at_ns >= ?"
-            " ORDER BY at_ns, name, tags LIMIT 1",
-            (event.dev_eui, event.received_ns),
-        ).fetchone()
-        self._database.execute(
-            "INSERT OR IGNORE INTO tagging SELECT ?, ?, id FROM tags WHERE name = ? AND tags = ?",
-            (event.dev_eui, event.received_ns, event.device_name, tags),
-        )
-        return later is not None and later != (event.device_name, tags)
+        return later is not None and later != tagged
+
+    def _number(self, tagged: Tagged) -> int:
+        """Of the name and the tags in their table, where they are put if they are new."""
+        found = self._ids.get(tagged)
+        if found is None:
+            self._database.execute("INSERT OR IGNORE INTO tags (name, tags) VALUES (?, ?)", tagged)
+            row = self._database.execute("SELECT id FROM tags WHERE name = ? AND tags = ?", tagged).fetchone()
+            found = int(row[0])
+            if self._memory.trusted:
+                self._ids[tagged] = found
+        return found
+
+    def _alike(self, dev_eui: str) -> Tagged | None:
+        """The name and the tags of all the device's events, if they are the same and there was one."""
+        if not self._memory.trusted:
+            return None
+        if dev_eui not in self._only:
+            rows = self._database.execute(
+                "SELECT name, tags FROM tags WHERE id IN (SELECT tagged FROM tagging WHERE dev_eui = ?) LIMIT 2",
+                (dev_eui,),
+            ).fetchall()
+            self._only[dev_eui] = rows[0] if len(rows) == 1 else None
+        return self._only[dev_eui]
 
     def at(self, dev_eui: str, time_ns: int) -> Station:
         """The station that the device served when an interval ended: the one of the first event from then on."""
@@ -52,8 +84,11 @@ class Stations:
         row = self._database.execute("SELECT name, tags FROM station WHERE slug = ?", (slug,)).fetchone()
         return None if row is None else _station(*row)
 
-    def _tagged(self, dev_eui: str, time_ns: int) -> tuple[str, str] | None:
-        row: tuple[str, str] | None = self._database.execute(
+    def _tagged(self, dev_eui: str, time_ns: int) -> Tagged | None:
+        alike = self._alike(dev_eui)
+        if alike is not None:
+            return alike
+        row: Tagged | None = self._database.execute(
             "SELECT name, tags FROM tagging JOIN tags ON id = tagging.tagged WHERE dev_eui = ? AND at_ns >= ?"
             " ORDER BY at_ns, name, tags LIMIT 1",
             (dev_eui, time_ns),
@@ -69,11 +104,16 @@ class Stations:
     def is_new(self, place: Station, event: Event) -> bool:
         """Note that `event` came from `place`; whether what is known of the station changed."""
         tags = _text(event.tags)
-        row = self._database.execute(
-            "SELECT name, tags, since_ns FROM station WHERE slug = ?", (place.slug,)
-        ).fetchone()
+        row = self._known.get(place.slug)
+        if row is None:
+            row = self._database.execute(
+                "SELECT name, tags, since_ns FROM station WHERE slug = ?", (place.slug,)
+            ).fetchone()
+            if row is not None and self._memory.trusted:
+                self._known[place.slug] = row
         if row is not None and (row[:2] == (event.device_name, tags) or row[2] > event.received_ns):
             return False
+        self._known.pop(place.slug, None)
         self._database.execute(
             "INSERT INTO station (slug, revision, name, tags, since_ns) VALUES (?, 0, ?, ?, ?) ON CONFLICT (slug)"
             " DO UPDATE SET name = excluded.name, tags = excluded.tags, since_ns = excluded.since_ns",
@@ -82,7 +122,17 @@ class Stations:
         return True
 
 
+def place_of(event: Event) -> Station:
+    """The station that `event` comes from. Raises StationError if its tags describe none."""
+    return _station(event.device_name, _text(event.tags))
+
+
 def _text(tags: Mapping[str, str]) -> str:
+    return _text_of(tuple(tags.items()))
+
+
+@lru_cache(maxsize=4096)
+def _text_of(tags: tuple[tuple[str, str], ...]) -> str:
     return json.dumps(dict(tags), ensure_ascii=False, sort_keys=True)
 
 

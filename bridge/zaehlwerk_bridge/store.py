@@ -16,9 +16,11 @@ from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.healing import Questions
 from zaehlwerk_bridge.intake import Fate, Intake, Taken
 from zaehlwerk_bridge.ledger.chains import Chains
+from zaehlwerk_bridge.ledger.coverage import Coverage
 from zaehlwerk_bridge.ledger.fold import Fold
 from zaehlwerk_bridge.ledger.forgetting import Forgetting
 from zaehlwerk_bridge.ledger.gap_table import Want
+from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_bridge.life import Life
 from zaehlwerk_bridge.messages import Message, Messages
 from zaehlwerk_bridge.outbox import Outbox, OutboxRow
@@ -88,12 +90,14 @@ class Store:
         self._data_version = int(self._database.execute("PRAGMA data_version").fetchone()[0])
         self._messages = Messages(prefix, bridge_id)
         self._outbox = Outbox(self._database)
-        self._cursors = Cursors(self._database)
-        self._chains = Chains(self._database)
-        self._stations = Stations(self._database)
-        self._fold = Fold(self._database, self._chains, self._stations, self._messages)
+        self._memory = Memory(self._database)
+        self._cursors = Cursors(self._database, self._memory)
+        self._chains = Chains(self._database, self._memory)
+        self._stations = Stations(self._database, self._memory)
+        self._fold = Fold(self._database, self._chains, self._stations, self._messages, self._memory)
         self._records = self._fold.records
         self._reserves = Reserves(self._database, self._messages)
+        self._coverage = Coverage(self._database, self._reserves, self._memory)
         self._reconciling = Reconciling(self._database, self._chains, self._fold, self._reserves)
         self._records.look()
         self._forgetting = Forgetting(self._database)
@@ -106,7 +110,15 @@ class Store:
             lambda messages: self._send(messages, Committed()),
         )
         self._questions = Questions(self._database, self.commands, self._fold.gaps, self._stations)
-        self._intake = Intake(self._database, self._chains, self._fold, self._messages, self.commands)
+        self._intake = Intake(
+            self._database,
+            self._chains,
+            self._fold,
+            self._messages,
+            self.commands,
+            self._stations,
+            self._memory,
+        )
         self._life = None if existing or str(path) == ":memory:" else Life(self._database, Path(path))
         self.put_back = self._life is not None and self._life.is_copy()
         """Whether the file was put back from a copy: what it says of what was published may be out of date."""
@@ -137,7 +149,7 @@ class Store:
     def commit(self, events: Sequence[Event], now_ns: int) -> Committed:
         """Take `events` in one transaction. What was taken before, by cursor or deduplication id, changes nothing."""
         done = Committed(events=len(events))
-        with self._transaction(now_ns):
+        with self._transaction(now_ns, remembering=True):
             for event in events:
                 if not self._cursors.is_new(event):
                     done.repeated += 1
@@ -151,7 +163,7 @@ class Store:
     def settle(self, now_ns: int) -> Committed:
         """Do what time alone makes due: gaps whose grace is over become spans."""
         done = Committed()
-        with self._transaction(now_ns):
+        with self._transaction(now_ns, remembering=True):
             for number, unsynced, last in self._fold.gaps.due(now_ns):
                 chain = self._chains.chain(number)
                 self._send(self._fold.settle(chain, last, now_ns, unsynced=unsynced), done)
@@ -175,7 +187,7 @@ class Store:
 
     def acknowledged(self, seqs: Iterable[int]) -> None:
         """The broker took these messages: forget them."""
-        with self._transaction():
+        with self._transaction(remembering=True):
             self._outbox.delete(seqs)
 
     def quarantine(self, row: OutboxRow, reason: str, now_ns: int) -> None:
@@ -329,23 +341,31 @@ class Store:
         return "".join(dump.lines(self._database))
 
     @contextmanager
-    def _transaction(self, now_ns: int = 0) -> Iterator[None]:
-        """One transaction, undone if anything is raised in it; `now_ns`: when messages that it makes were made."""
+    def _transaction(self, now_ns: int = 0, *, remembering: bool = False) -> Iterator[None]:
+        """One transaction, undone if anything is raised in it; `now_ns`: when messages that it makes were made.
+
+        remembering: the tables of which something is remembered are changed through what remembers alone.
+        """
         self._outbox.now_ns = now_ns
         self.commands.begin()
         self._database.execute("BEGIN IMMEDIATE")
         try:
+            self._memory.begin(trusted=remembering)
             yield
+            self._memory.flush()
             self._database.execute("COMMIT")
             self.commands.committed()
         except BaseException:
+            self._memory.forget()
             # SQLite itself undoes it when the disk is full or fails (sqlite.org/lang_transaction.html, section 3).
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
+        finally:
+            self._memory.end()
 
     def _send(self, messages: Sequence[Message], done: Committed) -> None:
-        for message in self._reserves.covered(messages):
+        for message in self._coverage.covered(messages):
             done.seqs.append(self._outbox.add(message))
             done.told.update(record.resolution for record in message.records)
             done.superseded += len(message.supersedes)

@@ -1,6 +1,6 @@
 """A cell: what is known of one interval of one line. Merging is commutative, so the order of frames cannot matter."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 Row = tuple[int, ...]
 """One number per channel."""
@@ -22,15 +22,30 @@ class Cell:
 
     def merged(self, other: "Cell") -> "Cell":
         """Both together. Where they contradict each other the same one wins in either order."""
-        return replace(
-            self,
-            counts=_greater(self.counts, other.counts),
-            cover=_worse(self.cover, other.cover),
-            missing=self.missing or other.missing,
-            total=_greater(self.total, other.total),
-            seen_ns=_earlier(self.seen_ns, other.seen_ns),
-            heard_ns=min(self.heard_ns, other.heard_ns),
-            anchor=_greater(self.anchor, other.anchor),
+        return Cell(
+            self.number,
+            _greater(self.counts, other.counts),
+            _worse(self.cover, other.cover),
+            self.missing or other.missing,
+            _greater(self.total, other.total),
+            _earlier(self.seen_ns, other.seen_ns),
+            min(self.heard_ns, other.heard_ns),
+            _greater(self.anchor, other.anchor),
+            self.whole,
+        )
+
+    def reaching(self, whole: Row) -> "Cell":
+        """This cell with its full totals."""
+        return Cell(
+            self.number,
+            self.counts,
+            self.cover,
+            self.missing,
+            self.total,
+            self.seen_ns,
+            self.heard_ns,
+            self.anchor,
+            whole,
         )
 
 

@@ -1,6 +1,7 @@
 """The table of cells: merging what a frame says, and finding the neighbourhood that it touches."""
 
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,13 +9,28 @@ from zaehlwerk_bridge.ledger.cell import Cell, Row
 
 FAR = 1 << 62
 """Beyond every number."""
+PUT = "INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+TAIL = 12
+"""Newest cells of a line that are remembered: what a frame of a node that is heard touches, and what lies around it."""
 
 
 class Line:
-    """The cells of one chain in one numbering, in the transaction of `database`."""
+    """The cells of one chain in one numbering, in the transaction of `database`.
+
+    With `changed` its newest cells are remembered, and what changes of them is only put down there until `rows` is
+    asked for what has to be written.
+    """
 
     def __init__(
-        self, database: sqlite3.Connection, chain: int, epoch: int, unsynced: bool, forgotten: int | None
+        self,
+        database: sqlite3.Connection,
+        chain: int,
+        epoch: int,
+        unsynced: bool,
+        forgotten: int | None,
+        changed: "dict[Line, None] | None" = None,
     ) -> None:
         self._database = database
         self.chain = chain
@@ -22,6 +38,10 @@ class Line:
         self.unsynced = unsynced
         self.forgotten = forgotten
         """The interval up to which nothing is kept but its full total; None: everything is kept."""
+        self._changed = changed
+        self._tail: list[Cell] | None = None  # in order; all there are from `_from` on
+        self._from = FAR
+        self._unwritten: dict[int, Cell] = {}
 
     def merge(self, cells: Sequence[Cell]) -> list[Cell]:
         """Put `cells` to what is known of their intervals; returns the outcome where that was anything new.
@@ -44,27 +64,76 @@ class Line:
         return new
 
     def _put(self, merged: Cell) -> None:
-        mask, worst = (None, None) if merged.cover is None else merged.cover
-        self._database.execute(
-            "INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.chain,
-                self.unsynced,
-                merged.number,
-                _text(merged.counts),
-                mask,
-                worst,
-                merged.missing,
-                _text(merged.total),
-                merged.seen_ns,
-                merged.heard_ns,
-                _text(merged.anchor),
-                _text(merged.whole),
-            ),
+        if self._remembers(merged.number):
+            self._note(merged)
+        else:
+            self._database.execute(PUT, self._row_of(merged))
+
+    def _note(self, cell: Cell) -> None:
+        assert self._tail is not None
+        assert self._changed is not None
+        at = bisect_left(self._tail, cell.number, key=_number)
+        if at < len(self._tail) and self._tail[at].number == cell.number:
+            self._tail[at] = cell
+        else:
+            self._tail.insert(at, cell)
+        self._unwritten[cell.number] = cell
+        self._changed[self] = None
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """What has changed and was not written, for PUT; taken as written from now on."""
+        rows = [self._row_of(cell) for cell in self._unwritten.values()]
+        self._unwritten.clear()
+        if self._tail is not None and len(self._tail) > 2 * TAIL:
+            del self._tail[:-TAIL]
+            self._from = self._tail[0].number
+        return rows
+
+    def _row_of(self, cell: Cell) -> tuple[object, ...]:
+        mask, worst = (None, None) if cell.cover is None else cell.cover
+        return (
+            self.chain,
+            self.unsynced,
+            cell.number,
+            _text(cell.counts),
+            mask,
+            worst,
+            cell.missing,
+            _text(cell.total),
+            cell.seen_ns,
+            cell.heard_ns,
+            _text(cell.anchor),
+            _text(cell.whole),
         )
+
+    def _remembers(self, number: int) -> bool:
+        """Whether everything from interval `number` on is remembered."""
+        if self._changed is None:
+            return False
+        if self._tail is None:
+            rows = self._database.execute(
+                "SELECT * FROM cell WHERE chain = ? AND unsynced = ? ORDER BY number DESC LIMIT ?",
+                (self.chain, self.unsynced, TAIL),
+            ).fetchall()
+            self._tail = [_cell(row) for row in reversed(rows)]
+            self._from = self._tail[0].number if len(rows) == TAIL else -FAR
+        return number >= self._from
+
+    def _written(self) -> None:
+        """Let the table say what is remembered."""
+        if self._unwritten:
+            self._database.executemany(PUT, [self._row_of(cell) for cell in self._unwritten.values()])
+            self._unwritten.clear()
 
     def point_before(self, number: int) -> Cell | None:
         """The nearest known total before the end of interval `number`."""
+        if self._remembers(number):
+            assert self._tail is not None
+            for cell in reversed(self._tail):
+                if cell.total is not None and cell.number < number:
+                    return cell
+            if self._from == -FAR:
+                return None
         return self._one(
             "SELECT * FROM cell WHERE chain = ? AND unsynced = ? AND number < ? AND total IS NOT NULL"
             " ORDER BY number DESC LIMIT 1",
@@ -73,6 +142,11 @@ class Line:
 
     def point_after(self, number: int) -> Cell | None:
         """The nearest known total after the end of interval `number`."""
+        if self._remembers(number + 1):
+            assert self._tail is not None
+            return next(
+                (cell for cell in self._tail if cell.number > number and cell.total is not None), None
+            )
         return self._one(
             "SELECT * FROM cell WHERE chain = ? AND unsynced = ? AND number > ? AND total IS NOT NULL"
             " ORDER BY number LIMIT 1",
@@ -106,6 +180,10 @@ class Line:
         return self._range(-FAR if before is None else before.number, FAR if last is None else last.number)
 
     def _range(self, before: int, last: int) -> list[Cell]:
+        if self._remembers(before + 1):
+            assert self._tail is not None
+            return [cell for cell in self._tail if before < cell.number <= last]
+        self._written()
         rows = self._database.execute(
             "SELECT * FROM cell WHERE chain = ? AND unsynced = ? AND number > ? AND number <= ? ORDER BY number",
             (self.chain, self.unsynced, before, last),
@@ -114,6 +192,9 @@ class Line:
 
     def newest_number(self) -> int | None:
         """The highest number known."""
+        if self._remembers(FAR):
+            assert self._tail is not None
+            return self._tail[-1].number if self._tail else None
         row = self._database.execute(
             "SELECT max(number) FROM cell WHERE chain = ? AND unsynced = ?", (self.chain, self.unsynced)
         ).fetchone()
@@ -121,14 +202,25 @@ class Line:
 
     def set_whole(self, number: int, whole: Row) -> None:
         """Note the full totals of a point."""
+        if self._remembers(number):
+            assert self._tail is not None
+            at = bisect_left(self._tail, number, key=_number)
+            if at < len(self._tail) and self._tail[at].number == number:
+                self._note(self._tail[at].reaching(whole))
+            return
         self._database.execute(
             "UPDATE cell SET whole = ? WHERE chain = ? AND unsynced = ? AND number = ?",
             (_text(whole), self.chain, self.unsynced, number),
         )
 
     def _one(self, query: str, number: int) -> Cell | None:
+        self._written()
         row = self._database.execute(query, (self.chain, self.unsynced, number)).fetchone()
         return None if row is None else _cell(row)
+
+
+def _number(cell: Cell) -> int:
+    return cell.number
 
 
 def _text(row: Row | None) -> str | None:

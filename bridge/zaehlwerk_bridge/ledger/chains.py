@@ -1,9 +1,11 @@
 """The table of chains: a node's epochs with their generation, interval, channels and mappings."""
 
 import sqlite3
+from functools import lru_cache
 
-from zaehlwerk_bridge.ledger.cell_table import Line
+from zaehlwerk_bridge.ledger.cell_table import PUT, Line
 from zaehlwerk_bridge.ledger.epochs import Epoch, in_order
+from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_bridge.ledger.timeline import Mapping, Timeline
 from zaehlwerk_protocol.receiver import unwrap
 from zaehlwerk_protocol.state import GENERATION
@@ -13,11 +15,32 @@ from zaehlwerk_protocol.status import Status
 class Chains:
     """Chains in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, memory: Memory) -> None:
         self._database = database
+        self._memory = memory
+        self._epochs: dict[str, list[Epoch]] = memory.kind()
+        self._channels: dict[int, int] = memory.kind()
+        self._lines: dict[tuple[int, bool], Line] = memory.kind()
+        self._changed: dict[Line, None] = memory.kind()
+        memory.on_commit(self._write)
+
+    def _write(self) -> None:
+        """Write the cells that were only remembered."""
+        rows = [row for line in self._changed for row in line.rows()]
+        self._changed.clear()
+        if rows:
+            self._database.executemany(PUT, rows)
 
     def epochs(self, dev_eui: str) -> list[Epoch]:
         """The node's epochs as they followed each other."""
+        if not self._memory.trusted:
+            return self._read_epochs(dev_eui)
+        found = self._epochs.get(dev_eui)
+        if found is None:
+            found = self._epochs[dev_eui] = self._read_epochs(dev_eui)
+        return found
+
+    def _read_epochs(self, dev_eui: str) -> list[Epoch]:
         rows = self._database.execute(
             "SELECT id, dev_eui, epoch, generation, interval_s, named_ns, max_rate FROM chain WHERE dev_eui = ?",
             (dev_eui,),
@@ -37,6 +60,7 @@ class Chains:
 
         A stated maximum rate that was raised bears on what is folded from then on.
         """
+        self._epochs.pop(dev_eui, None)
         row = self._database.execute(
             "INSERT INTO chain (dev_eui, epoch, generation, interval_s, named_ns, max_rate) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (dev_eui, epoch) DO UPDATE SET named_ns = min(named_ns, excluded.named_ns),"
@@ -47,10 +71,15 @@ class Chains:
 
     def has_channels(self, chain: int, channels: int) -> bool:
         """Whether a frame of so many channels fits the chain; the first one decides."""
+        if chain in self._channels:
+            return self._channels[chain] == channels
         row = self._database.execute("SELECT channels FROM chain WHERE id = ?", (chain,)).fetchone()
         if row[0] is None:
             self._database.execute("UPDATE chain SET channels = ? WHERE id = ?", (channels, chain))
-        return row[0] is None or int(row[0]) == channels
+        fits = row[0] is None or int(row[0]) == channels
+        if fits and self._memory.trusted:
+            self._channels[chain] = channels
+        return fits
 
     def channels(self, chain: int) -> int:
         """How many channels the chain has; one if that is not known yet."""
@@ -59,15 +88,24 @@ class Chains:
 
     def line(self, chain: Epoch, *, unsynced: bool) -> Line:
         """The chain's cells in one numbering."""
+        if not self._memory.trusted:
+            return self._line(chain, unsynced, None)
+        found = self._lines.get((chain.chain, unsynced))
+        if found is None:
+            found = self._lines[chain.chain, unsynced] = self._line(chain, unsynced, self._changed)
+        return found
+
+    def _line(self, chain: Epoch, unsynced: bool, changed: dict[Line, None] | None) -> Line:
         row = self._database.execute(
             "SELECT number FROM forgotten WHERE chain = ? AND unsynced = ?", (chain.chain, unsynced)
         ).fetchone()
-        return Line(self._database, chain.chain, chain.epoch, unsynced, None if row is None else int(row[0]))
+        forgotten = None if row is None else int(row[0])
+        return Line(self._database, chain.chain, chain.epoch, unsynced, forgotten, changed)
 
     def timeline(self, chain: Epoch, *, unsynced: bool) -> Timeline:
         """Where the chain's intervals lie, in one numbering."""
         if not unsynced:
-            return Timeline(chain.interval_s, (), None)
+            return _of_slots(chain.interval_s)
         newest = self.line(chain, unsynced=True).newest_number()
         rows = self._database.execute(
             "SELECT first, start_s, told_ns FROM mapping WHERE chain = ?", (chain.chain,)
@@ -85,3 +123,8 @@ class Chains:
             (chain.chain, number, start_s, received_ns),
         )
         return bool(found.rowcount)
+
+
+@lru_cache(maxsize=256)
+def _of_slots(interval_s: int) -> Timeline:
+    return Timeline(interval_s, (), None)

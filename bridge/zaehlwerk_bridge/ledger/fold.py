@@ -14,30 +14,44 @@ from zaehlwerk_bridge.ledger.doubt import Range, without_doubt
 from zaehlwerk_bridge.ledger.epochs import Epoch
 from zaehlwerk_bridge.ledger.gap_table import REACH, GapTable
 from zaehlwerk_bridge.ledger.joint import outcomes
+from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_bridge.ledger.record import Body, body, read_id, record_id, withdrawn
-from zaehlwerk_bridge.ledger.record_table import Made, RecordTable
+from zaehlwerk_bridge.ledger.record_table import Made, RecordTable, body_text
 from zaehlwerk_bridge.ledger.segment import Draft, Kind, Segment, is_ambiguous, segments
 from zaehlwerk_bridge.ledger.telling import Telling
 from zaehlwerk_bridge.ledger.timeline import Timeline
 from zaehlwerk_bridge.ledger.whole import carry
 from zaehlwerk_bridge.messages import Message, Messages
+from zaehlwerk_bridge.station import Station
 from zaehlwerk_bridge.stations import Stations
 
 NS = 1_000_000_000
 GRACE_INTERVALS = 2.5
 """So long a gap waits after the frame that ends it: the next two frames' history may still resolve it."""
+MADE_KEPT = 4
+"""Newest records of a chain that are remembered as they were made."""
+
+_Grounds = tuple[Draft, Row | None, int | None, Station]
+"""What a record of a slot follows from."""
 
 
 class Fold:
     """Folds in the transaction of `database`."""
 
     def __init__(
-        self, database: sqlite3.Connection, chains: Chains, stations: Stations, messages: Messages
+        self,
+        database: sqlite3.Connection,
+        chains: Chains,
+        stations: Stations,
+        messages: Messages,
+        memory: Memory,
     ) -> None:
-        self.gaps = GapTable(database)
+        self.gaps = GapTable(database, memory)
+        self._memory = memory
+        self._made_before: dict[tuple[int, int], tuple[_Grounds, Made]] = memory.kind()
         self._chains = chains
         self._stations = stations
-        self.records = RecordTable(database)
+        self.records = RecordTable(database, memory)
         self._telling = Telling(self.records, messages)
 
     def add(self, chain: Epoch, cells: Sequence[Cell], now_ns: int, *, unsynced: bool) -> list[Message]:
@@ -150,9 +164,18 @@ class Fold:
     ) -> Made:
         end_s = timeline.end_s(draft.last, unsynced=line.unsynced)
         station = self._stations.at(chain.dev_eui, heard_ns if end_s is None else end_s * NS)
+        # Most frames touch what the one before them told as well, and change nothing of it.
+        place, grounds = (chain.chain, draft.last % MADE_KEPT), (draft, total, end_s, station)
+        before = self._made_before.get(place)
+        if before is not None and before[0] == grounds and not line.unsynced:
+            return before[1]
         record = record_id(station.slug, chain.epoch, draft, unsynced=line.unsynced)
         made = body(draft, record, station, timeline, unsynced=line.unsynced, total=total)
-        return Made(station.slug, draft.last, end_s, made)
+        one = Made(station.slug, draft.last, end_s, made, body_text(made))
+        # Where a slot of UTC lies never changes; an interval of the node's own numbering may find its place later.
+        if self._memory.trusted and not line.unsynced:
+            self._made_before[place] = (grounds, one)
+        return one
 
 
 def _ambiguity(chain: Epoch) -> Callable[[Cell, Cell], bool]:

@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from zaehlwerk_bridge.ledger.cell_table import Line
+from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_protocol.receiver import MODULUS
 
 NS = 1_000_000_000
@@ -27,8 +28,10 @@ class Want:
 class GapTable:
     """Gaps of all chains in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, memory: Memory) -> None:
         self._database = database
+        self._memory = memory
+        self._known: dict[tuple[int, bool], set[int]] = memory.kind()  # by line: what ends its gaps
 
     def put(
         self, line: Line, number: int, due_ns: int | None, wanted: tuple[int, int] | None, ask_ns: int
@@ -38,6 +41,8 @@ class GapTable:
         wanted: first and last interval to ask for, the first time at `ask_ns`; asking goes on where it was.
         """
         first, last = wanted or (number, number)
+        if self._memory.trusted:
+            self._of(line).add(number)
         self._database.execute(
             "INSERT INTO gap (chain, unsynced, number, due_ns, first, last, tries, ask_ns) VALUES (?, ?, ?, ?, ?, ?, 0, ?)"
             " ON CONFLICT DO UPDATE SET due_ns = excluded.due_ns, first = excluded.first, last = excluded.last,"
@@ -47,10 +52,24 @@ class GapTable:
 
     def drop(self, line: Line, number: int) -> None:
         """There is no gap (any more) before the total of interval `number`."""
+        if self._memory.trusted:
+            known = self._of(line)
+            if number not in known:
+                return
+            known.discard(number)
         self._database.execute(
             "DELETE FROM gap WHERE chain = ? AND unsynced = ? AND number = ?",
             (line.chain, line.unsynced, number),
         )
+
+    def _of(self, line: Line) -> set[int]:
+        found = self._known.get((line.chain, line.unsynced))
+        if found is None:
+            rows = self._database.execute(
+                "SELECT number FROM gap WHERE chain = ? AND unsynced = ?", (line.chain, line.unsynced)
+            )
+            found = self._known[line.chain, line.unsynced] = {number for (number,) in rows}
+        return found
 
     def due(self, now_ns: int) -> list[tuple[int, bool, int]]:
         """(chain, unsynced, number) of the gaps whose grace is over."""

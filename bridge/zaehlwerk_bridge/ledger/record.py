@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from zaehlwerk_bridge.ledger.cell import Row
@@ -124,5 +125,7 @@ def _quality(draft: Draft, number: int) -> tuple[float | None, str]:
     return round(worst / SHARE, 3), "partial" if worst else "not_observed"
 
 
+@lru_cache(maxsize=4096)
 def _utc(seconds: int) -> str:
+    # Kept: the intervals of all stations begin and end at the same times.
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,6 +8,7 @@ from typing import Any
 
 from zaehlwerk_bridge.ledger.cell import Cell
 from zaehlwerk_bridge.ledger.cell_table import FAR, Line
+from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_bridge.ledger.record import Body, read_id
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -21,6 +22,8 @@ class Made:
     number: int
     end_s: int | None
     body: Body
+    text: str
+    """The body as it is stored and compared."""
 
 
 UNKNOWN = "null"
@@ -55,10 +58,21 @@ class Kept:
 class RecordTable:
     """Records of all chains in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, memory: Memory) -> None:
         self._database = database
+        self._memory = memory
+        self._revisions: dict[str, int] = memory.kind()
+        self._raised: dict[str, int] = memory.kind()  # revisions that are to be written
+        self._ends: dict[str, int] = memory.kind()  # by station: no standing interval ends later
+        memory.on_commit(self._write_revisions)
         self.has_foreign = False
         """Whether there may be records of another store; `look` tells."""
+
+    def _write_revisions(self) -> None:
+        if self._raised:
+            rows = [(revision, station) for station, revision in self._raised.items()]
+            self._raised.clear()
+            self._database.executemany("UPDATE station SET revision = ? WHERE slug = ?", rows)
 
     def look(self) -> None:
         """See whether there are records of another store."""
@@ -127,9 +141,12 @@ class RecordTable:
                 made.end_s,
                 made.body["resolution"],
                 revision,
-                body_text(made.body),
+                made.text,
             ),
         )
+        end_s = self._ends.get(made.station)
+        if end_s is not None and made.end_s is not None and made.end_s > end_s:
+            self._ends[made.station] = made.end_s
         return published(made.body, revision)
 
     def bury(self, record: str) -> None:
@@ -175,6 +192,16 @@ class RecordTable:
 
     def is_newest(self, station: str, end_s: int) -> bool:
         """Whether no standing interval of the station ends later."""
+        if self._memory.trusted:
+            latest = self._ends.get(station)
+            if latest is None:
+                row = self._database.execute(
+                    "SELECT max(end_s) FROM record WHERE station = ? AND live = 1 AND resolution = 'interval'",
+                    (station,),
+                ).fetchone()
+                latest = self._ends[station] = end_s if row[0] is None else int(row[0])
+            if latest <= end_s:
+                return True
         row = self._database.execute(
             "SELECT NOT EXISTS (SELECT 1 FROM record"
             " WHERE station = ? AND live = 1 AND resolution = 'interval' AND end_s > ?)",
@@ -206,10 +233,17 @@ class RecordTable:
 
     def next_revision(self, station: str) -> int:
         """Raise and return the station's revision."""
+        known = self._revisions.get(station)
+        if known is not None:
+            self._revisions[station] = self._raised[station] = known + 1
+            return known + 1
         row = self._database.execute(
             "UPDATE station SET revision = revision + 1 WHERE slug = ? RETURNING revision", (station,)
         ).fetchone()
-        return int(row[0])
+        revision = int(row[0])
+        if self._memory.trusted:
+            self._revisions[station] = revision
+        return revision
 
 
 def body_text(body: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from zaehlwerk_bridge.ledger.cell_table import Line
 from zaehlwerk_bridge.ledger.record import Body, withdrawn
-from zaehlwerk_bridge.ledger.record_table import Made, RecordTable, Standing, body_text
+from zaehlwerk_bridge.ledger.record_table import Made, RecordTable, Standing
 from zaehlwerk_bridge.messages import Message, Messages
 
 RECORDS_A_MESSAGE = 50
@@ -84,4 +84,4 @@ class Telling:
 
 
 def _differs(one: Made, standing: Standing | None) -> bool:
-    return standing is None or standing.text != body_text(one.body)
+    return standing is None or standing.text != one.text

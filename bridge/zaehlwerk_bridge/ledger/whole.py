@@ -1,7 +1,6 @@
 """Full totals: from the ones that status frames gave, along differences that are certain, to every known total."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from zaehlwerk_bridge.ledger.cell import Cell, Row
@@ -38,20 +37,20 @@ def carry(point: Cell, points: Points, is_ambiguous: Callable[[Cell, Cell], bool
         return []
     if whole == point.whole:
         return []
-    here = replace(point, whole=whole)
+    here = point.reaching(whole)
     given = [here]
     onward = whole
     while after is not None and after.anchor is None and not is_ambiguous(here, after):
         onward = _plus(onward, step(here, after))
         if onward == after.whole:
             break
-        here = replace(after, whole=onward)
+        here = after.reaching(onward)
         given.append(here)
         after = points.point_after(here.number)
     here, back = given[0], whole
     while before is not None and before.whole is None and not is_ambiguous(before, here):
         back = _minus(back, step(before, here))
-        here = replace(before, whole=back)
+        here = before.reaching(back)
         given.append(here)
         before = points.point_before(here.number)
     for cell in given:

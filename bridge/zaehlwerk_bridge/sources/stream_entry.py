@@ -5,6 +5,8 @@ An entry has one field: its name is the kind of the event, its value the integra
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from chirpstack_api import integration
@@ -79,8 +81,7 @@ def _dev_eui(body: Any) -> str:
 
 
 def _read(source: str, dev_eui: str, entry_id: str, at_ns: int, kind: str, body: Any) -> Event:
-    info = body.device_info
-    name, tags = _text("deviceName", info.device_name), _tags(info)
+    name, tags = _named(body.device_info.SerializeToString())
     if kind != "up":
         # Several events share the deduplication id of the uplink that caused them: it names the uplink alone.
         queue_item, report = _downlink(kind, body)
@@ -114,6 +115,13 @@ def _read(source: str, dev_eui: str, entry_id: str, at_ns: int, kind: str, body:
         snr=None if strongest is None else _snr(strongest.snr),
         gateways=len(body.rx_info),
     )
+
+
+@lru_cache(maxsize=4096)
+def _named(device_info: bytes) -> tuple[str, Mapping[str, str]]:
+    """A device's name and tags. They are the same in each of its events, and a map of protobuf is slow to read."""
+    info = integration.DeviceInfo.FromString(device_info)
+    return _text("deviceName", info.device_name), MappingProxyType(_tags(info))
 
 
 def _downlink(kind: str, body: Any) -> tuple[str, str]:

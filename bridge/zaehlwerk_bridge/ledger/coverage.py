@@ -1,0 +1,61 @@
+"""What checkpoints cover, remembered: most messages need no new one, and to see that nothing has to be read."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from zaehlwerk_bridge.ledger.memory import Memory
+from zaehlwerk_bridge.ledger.record import read_id
+from zaehlwerk_bridge.messages import Message
+from zaehlwerk_bridge.reserves import Reserves
+
+
+class _Reserve(NamedTuple):
+    revision: int
+    intervals: dict[tuple[int, bool], tuple[int, int]]
+    """First and last, by epoch and numbering."""
+
+
+class Coverage:
+    """Puts checkpoints before messages as `reserves` does, in the transaction of `database`."""
+
+    def __init__(self, database: sqlite3.Connection, reserves: Reserves, memory: Memory) -> None:
+        self._database = database
+        self._reserves = reserves
+        self._memory = memory
+        self._known: dict[str, _Reserve] = memory.kind()
+
+    def covered(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The messages, with the checkpoints that they need before them."""
+        told = [message for message in messages if message.records]
+        if not told:
+            return messages
+        if self._memory.trusted and all(self._covers(message) for message in told):
+            return messages
+        for message in told:
+            self._known.pop(message.station, None)
+        self._memory.flush()  # reserves read the tables themselves
+        return self._reserves.covered(messages)
+
+    def _covers(self, message: Message) -> bool:
+        """Whether all that the message tells are intervals that the newest checkpoint of its station covers."""
+        reserve = self._known.get(message.station) or self._read(message.station)
+        if reserve is None:
+            return False
+        for record in message.records:
+            name = read_id(record.id)
+            first, last = reserve.intervals.get((name.epoch, name.unsynced), (1, 0))
+            if not (name.single and record.revision <= reserve.revision and first <= name.last <= last):
+                return False
+        return True
+
+    def _read(self, station: str) -> _Reserve | None:
+        row = self._database.execute("SELECT revision FROM reserve WHERE station = ?", (station,)).fetchone()
+        if row is None:
+            return None
+        lines = self._database.execute(
+            "SELECT epoch, unsynced, first, last FROM reserve_line WHERE station = ?", (station,)
+        )
+        intervals = {(epoch, bool(unsynced)): (first, last) for epoch, unsynced, first, last in lines}
+        found = self._known[station] = _Reserve(int(row[0]), intervals)
+        return found
