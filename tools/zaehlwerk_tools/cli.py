@@ -81,6 +81,39 @@ Outages = Annotated[
 ]
 
 
+ApiUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="ZAEHLWERK_API_URL",
+        help="ChirpStack's API: http://HOST:8080, or https://HOST behind a proxy.",
+    ),
+]
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="File with a writable API key: a tenant's with --tenant-id, or an admin's."
+    ),
+]
+CaFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="PEM file of the authority that signed its certificate.")
+]
+TenantId = Annotated[
+    str, typer.Option(metavar="UUID", help="The nodes' tenant.", show_default="the only one there is")
+]
+Application = Annotated[str, typer.Option(metavar="NAME", help="The nodes' application; made if missing.")]
+ResetNonces = Annotated[
+    str | None,
+    typer.Option(metavar="DEVEUI", help="Have the server forget the DevNonces that this node has used."),
+]
+WaitHeard = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", min=0, help="Wait so long for its join or an uplink.", show_default="not"
+    ),
+]
+
+
 _SERVER_PANEL = "A real network server"
 
 
@@ -395,10 +428,20 @@ def flash(
 
 @app.command()
 def provision(
-    port: Annotated[str, typer.Argument(metavar="PORT", help="/dev/ttyUSB0, COM3, socket://HOST:PORT")],
+    port: Annotated[
+        str | None, typer.Argument(metavar="PORT", help="/dev/ttyUSB0, COM3, socket://HOST:PORT")
+    ] = None,
     settings: Annotated[
-        Path, typer.Option(metavar="FILE", help="The node's settings as JSON, without app_key.")
-    ],
+        Path | None, typer.Option(metavar="FILE", help="The node's settings as JSON, without app_key.")
+    ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Many units: dev_eui and any of station, position, settings."),
+    ] = None,
+    ports: Annotated[
+        list[str] | None,
+        typer.Option("--port", metavar="PORT", help="With --batch: where boards are put; may be repeated."),
+    ] = None,
     app_key_file: Annotated[
         str | None,
         typer.Option(
@@ -408,35 +451,147 @@ def provision(
     keys: Annotated[
         Path, typer.Option(metavar="DIR", help="Where <DevEUI>.key is, or is made with a random AppKey.")
     ] = Path("keys"),
+    records: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where <DevEUI>.json says what was done.")
+    ] = Path("records"),
     replace: Annotated[
         str | None, typer.Option(metavar="DEVEUI", help="The node whose identity or key may be overwritten.")
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not register; `zaehlwerk register` does it later.")
+    ] = False,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    ca_file: CaFile = None,
+    tenant_id: TenantId = "",
+    application: Application = "Zählwerk",
+    reset_nonces: ResetNonces = None,
+    wait: WaitHeard = 0.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and say what would be done.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One record as a line of JSON, without the key.")
     ] = False,
 ) -> None:
-    """Make a board with the firmware a certain node: its settings, and an AppKey of its own, proven by hash.
+    """Make a board with the firmware a certain node: its settings and an AppKey of its own, tested, and registered at ChirpStack.
 
     What the node has stored stays, above all its nonces. Running it again changes nothing.
 
-    Example: [bold]zaehlwerk provision /dev/ttyUSB0 --settings node.json --keys keys[/bold]
+    Example: [bold]zaehlwerk provision /dev/ttyUSB0 --settings node.json --api-url https://lora.example.org --api-key-file api.key[/bold]
 
-    Exit status: as of flash, and 8 if the board is another node or has another key.
+    Example: [bold]zaehlwerk provision --batch units.csv --settings node.json --port /dev/ttyUSB0 --port /dev/ttyUSB1 --offline[/bold]
+
+    Exit status: as of flash, 8 if the board is another node or has another key, 9 if its self-test finds a fault, 10 if it
+    could not be registered, 11 if it was not heard in time.
     """
-    from zaehlwerk_tools.technician.terminal_commands import run_provision  # noqa: PLC0415
-
-    raise typer.Exit(
-        run_provision(
-            port,
-            settings,
-            app_key_file=app_key_file,
-            keys=keys,
-            replace=replace,
-            dry_run=dry_run,
-            as_json=as_json,
-        )
+    from zaehlwerk_tools.technician.server import server_of  # noqa: PLC0415
+    from zaehlwerk_tools.technician.terminal_commands import (  # noqa: PLC0415
+        run_provision,
+        run_provision_batch,
     )
+    from zaehlwerk_tools.technician.unit import Wishes  # noqa: PLC0415
+
+    if batch is None and (port is None or settings is None or ports):
+        raise typer.BadParameter("one unit needs PORT and --settings, many need --batch and --port")
+    if batch is not None and (port is not None or not ports or len(set(ports)) < len(ports)):
+        raise typer.BadParameter("--batch needs --port, each once, and no PORT before")
+    if batch is not None and (dry_run or app_key_file is not None):
+        raise typer.BadParameter("--dry-run and --app-key-file are for one unit, not for --batch")
+
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    server = server_of(
+        api_url,
+        api_key_file,
+        offline=offline or (dry_run and api_url is None),
+        ca_file=ca_file,
+        tenant_id=tenant_id,
+        application=application,
+        replace=replace,
+        reset_nonces=reset_nonces,
+        wait_s=wait,
+    )
+    wishes = Wishes(
+        keys=keys,
+        records=records,
+        server=server,
+        app_key_file=app_key_file,
+        replace=replace,
+        dry_run=dry_run,
+    )
+    if batch is not None:
+        raise typer.Exit(run_provision_batch(batch, ports or [], settings, wishes, as_json=as_json))
+    assert port is not None
+    assert settings is not None
+    raise typer.Exit(run_provision(port, settings, wishes, as_json=as_json))
+
+
+@app.command()
+def register(
+    records: Annotated[
+        list[Path], typer.Argument(metavar="RECORDS…", help="What `provision --offline` has kept.")
+    ],
+    keys: Annotated[Path, typer.Option(metavar="DIR", help="Where <DevEUI>.key is.")] = Path("keys"),
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    ca_file: CaFile = None,
+    tenant_id: TenantId = "",
+    application: Application = "Zählwerk",
+    replace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEVEUI", help="The device whose name, JoinEUI or key there may be overwritten."
+        ),
+    ] = None,
+    reset_nonces: ResetNonces = None,
+    wait: WaitHeard = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each.")] = False,
+) -> None:
+    """Register nodes at ChirpStack from their records. Running it again changes nothing.
+
+    Example: [bold]zaehlwerk register records/*.json --api-url https://lora.example.org --api-key-file api.key[/bold]
+
+    Exit status: 0 if all are registered, else that of the first that is not, as of provision.
+    """
+    from zaehlwerk_tools.technician.server import server_of  # noqa: PLC0415
+    from zaehlwerk_tools.technician.terminal_commands import run_register  # noqa: PLC0415
+
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    server = server_of(
+        api_url,
+        api_key_file,
+        offline=False,
+        ca_file=ca_file,
+        tenant_id=tenant_id,
+        application=application,
+        replace=replace,
+        reset_nonces=reset_nonces,
+        wait_s=wait,
+    )
+    assert server is not None
+    raise typer.Exit(run_register(records, keys, server, as_json=as_json))
+
+
+@app.command()
+def label(
+    records: Annotated[list[Path], typer.Argument(metavar="RECORDS…", help="What `provision` has kept.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Where the SVG files go; those of the same names are replaced."),
+    ] = Path("labels"),
+    profile_id: Annotated[
+        str,
+        typer.Option(metavar="HEX", help="VendorID and VendorProfileID by the LoRa Alliance, 8 hex digits."),
+    ] = "00000000",
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+) -> None:
+    """Make labels with station, DevEUI and QR code (LoRa Alliance TR005), one by one and on A4 sheets of 24. Never the key.
+
+    Example: [bold]zaehlwerk label records/*.json[/bold]
+
+    Exit status: 0 if they are made, 2 if not.
+    """
+    from zaehlwerk_tools.technician.terminal_commands import run_label  # noqa: PLC0415
+
+    raise typer.Exit(run_label(records, out, profile_id, as_json=as_json))
 
 
 bench = typer.Typer(help="Measure what things cost.", rich_markup_mode="rich")
@@ -469,6 +624,38 @@ def bench_node(
     from zaehlwerk_tools.node_bench.command import run  # noqa: PLC0415
 
     raise typer.Exit(run(board, sensor, as_json=as_json))
+
+
+@bench.command("bridge")
+def bench_bridge(
+    messages: Annotated[int, typer.Option(metavar="N", help="Uplinks in the backlog.")] = 10_000,
+    source: Annotated[str, typer.Option(metavar="KIND", help="redis.")] = "redis",
+    runs: Annotated[
+        int | None, typer.Option(metavar="R", help="Runs; one, or five where a peer is compared.")
+    ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="naive: measured by turns with the bridge. Repeatable."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """How fast the bridge is from ChirpStack's Redis to the broker's PUBACK, with a real Redis and a real Mosquitto.
+
+    A backlog of count frames is drained as fast as the bridge can, everything committed with fsync; then single ones
+    come at an easy pace, for their latency from Redis to a subscriber. Every interval is checked.
+
+    Example: [bold]zaehlwerk bench bridge --messages 20000 --json[/bold]
+
+    Example: [bold]zaehlwerk bench bridge --messages 5000 --peer naive[/bold]
+
+    Exit status: 0 if nothing was lost, 1 if something was, 2 if it could not be run.
+    """
+    from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415
+
+    require_extra()
+    from zaehlwerk_tools.bridge_bench.command import run  # noqa: PLC0415
+
+    raise typer.Exit(run(messages, source, runs, peer or [], as_json=as_json))
 
 
 def _run(**asked: Any) -> None:

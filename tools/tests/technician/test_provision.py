@@ -222,7 +222,17 @@ async def test_the_command_takes_the_key_from_standard_input_and_shows_it_nowher
     (tmp_path / "node.json").write_text(json.dumps(NODE))
     key = "8d41c0ffee8d41c0ffee8d41c0ffee8d"
     process = await asyncio.create_subprocess_exec(
-        *(COMMAND, "provision", board.port.name, "--settings", "node.json", "--app-key-file", "-", "--json"),
+        *(
+            COMMAND,
+            "provision",
+            board.port.name,
+            "--settings",
+            "node.json",
+            "--offline",
+            "--app-key-file",
+            "-",
+            "--json",
+        ),
         cwd=tmp_path,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -245,7 +255,7 @@ async def test_the_command_ends_with_a_status_of_its_own_for_another_node(
     await provisioned(board, tmp_path / "keys")
     (tmp_path / "node.json").write_text(json.dumps({**NODE, "dev_eui": OTHER}))
     process = await asyncio.create_subprocess_exec(
-        *(COMMAND, "provision", board.port.name, "--settings", "node.json"),
+        *(COMMAND, "provision", board.port.name, "--settings", "node.json", "--offline"),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import pytest
 import typer
 
 from tools.tests.serial_board.conftest import ROOT
+from tools.tests.technician.chirpstack import chirpstack
 from zaehlwerk_tools.cli import app
 from zaehlwerk_tools.micropython_program import find_micropython
 from zaehlwerk_tools.simulator.firmware_tree import NodeTree
@@ -30,8 +32,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+def environment(api_url: str = "") -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, **({"ZAEHLWERK_API_URL": api_url} if api_url else {})}
 
 
 @contextmanager
@@ -53,28 +56,14 @@ def board_running(line: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
             os.killpg(process.pid, 2)
 
 
-def test_the_commands_do_what_the_page_says_one_after_the_other(tmp_path: Path, stub: NodeTree) -> None:
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    background = [line for line in lines if line.startswith(BACKGROUND)]
-    assert len(background) == 1
-    assert len(lines) >= 10
-    (tmp_path / "node.json").write_text(blocks("json")[0])
-    said = {}
-    with board_running(background[0], tmp_path):
-        for line in lines:
-            if line not in background:
-                done = subprocess.run(
-                    line,
-                    shell=True,
-                    cwd=tmp_path,
-                    env=environment(),
-                    capture_output=True,
-                    text=True,
-                    timeout=120,
-                    check=False,
-                )
-                assert done.returncode == 0, (line, done)
-                said[line] = done.stdout
+async def test_the_commands_do_what_the_page_says_one_after_the_other(tmp_path: Path, stub: NodeTree) -> None:
+    async with chirpstack(tmp_path) as server:
+        server.key_file()
+        said = await asyncio.to_thread(everything_said, tmp_path, server.url)
+        document = json.loads(blocks("json")[0])
+        key = (tmp_path / "keys" / f"{document['dev_eui']}.key").read_text().strip()
+        assert await server.key(document["dev_eui"]) == key
+    lines = list(said)
     flashed = [said[line] for line in lines if line.startswith("zaehlwerk flash")]
     assert "would be written" in flashed[0]
     assert "verified by hash" in flashed[1]
@@ -84,9 +73,41 @@ def test_the_commands_do_what_the_page_says_one_after_the_other(tmp_path: Path, 
     micropython = find_micropython(ROOT, 64).path
     settings = read_file(micropython, stub.stub, image, "settings.json")
     assert settings is not None
-    document = json.loads(blocks("json")[0])
-    key = (tmp_path / "keys" / f"{document['dev_eui']}.key").read_text().strip()
+    station = document.pop("station")
     assert json.loads(settings) == {**document, "app_key": key}
+    registered = [said[line] for line in lines if line.startswith("zaehlwerk register")]
+    assert registered[0].endswith(": registered\n")
+    again = [said[line] for line in lines if line.startswith("zaehlwerk provision")][-1]
+    assert "registered already, nothing changed" in again
+    assert station["name"] in (tmp_path / "labels" / "sheet-1.svg").read_text()
+    for path in [*(tmp_path / "records").iterdir(), *(tmp_path / "labels").iterdir()]:
+        assert key not in path.read_text().lower()
+
+
+def everything_said(folder: Path, api_url: str) -> dict[str, str]:
+    """What each of the page's lines prints, run one after the other beside the board that one of them starts."""
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    background = [line for line in lines if line.startswith(BACKGROUND)]
+    assert len(background) == 1
+    assert len(lines) >= 10
+    (folder / "node.json").write_text(blocks("json")[0])
+    said = {}
+    with board_running(background[0], folder):
+        for line in lines:
+            if line not in background:
+                done = subprocess.run(
+                    line,
+                    shell=True,
+                    cwd=folder,
+                    env=environment(api_url),
+                    capture_output=True,
+                    text=True,
+                    timeout=120,
+                    check=False,
+                )
+                assert done.returncode == 0, (line, done)
+                said[line] = done.stdout
+    return said
 
 
 def options_of(*names: str) -> Iterator[str]:
@@ -98,7 +119,9 @@ def options_of(*names: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "names", [("board",), ("flash",), ("provision",), ("firmware", "build")], ids=" ".join
+    "names",
+    [("board",), ("flash",), ("provision",), ("register",), ("label",), ("firmware", "build")],
+    ids=" ".join,
 )
 def test_every_option_is_on_the_page(names: tuple[str, ...]) -> None:
     missing = [option for option in options_of(*names) if not re.search(rf"{option}(?![\w-])", TEXT)]

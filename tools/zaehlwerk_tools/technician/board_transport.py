@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import io
 import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from mpremote import transport_serial
 from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
 from serial import SerialException, serial_for_url
@@ -27,6 +27,11 @@ STARTING_S = 0.5
 """A board that starts hears nothing: whoever comes next is spared that."""
 CHUNK = 1024
 """Bytes of a file per exchange: as a literal four times as many, and as many again while the board compiles them."""
+
+
+# It prints what it did not expect, in the midst of what people read. Several boards are spoken to at once, so sys.stdout is
+# not to be changed for that.
+transport_serial.print = lambda *words, **how: None
 
 
 class BoardProgramError(TechnicianError):
@@ -110,11 +115,8 @@ def open_board(port: str) -> Iterator[BoardTransport]:
 
 
 def _enter(port: str, serial: SerialTransport) -> None:
-    said = io.StringIO()
     try:
-        # It prints what it did not expect, in the midst of what people read.
-        with contextlib.redirect_stdout(said):
-            serial.enter_raw_repl(soft_reset=True, timeout_overall=ANSWER_S)
+        serial.enter_raw_repl(soft_reset=True, timeout_overall=ANSWER_S)
     except (TransportError, SerialException, OSError) as error:
         raise NoBoardError(
             f"{port}: no MicroPython answers there ({_first_line(error)}); "

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from dataclasses import replace as with_other
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from zaehlwerk_tools.technician.board_facts import BoardFacts, read_facts
 from zaehlwerk_tools.technician.board_transport import BoardProgramError, BoardTransport, open_board
 from zaehlwerk_tools.technician.manifest import sha256
 from zaehlwerk_tools.technician.node_key import NodeKey, given_key, kept_key, new_key
+from zaehlwerk_tools.technician.self_test import Check, first_failure, self_test
 from zaehlwerk_tools.technician.troubles import (
     AnotherIdentityError,
     CutOffError,
@@ -72,6 +75,13 @@ class Provisioned:
     dev_eui: str
     key: NodeKey | None
     result: str
+    self_test: tuple[Check, ...] = ()
+    """Empty if none was made."""
+
+    @property
+    def failure(self) -> str | None:
+        """The sentence of the self-test's first failure; None: there is none."""
+        return first_failure(self.self_test)
 
     def document(self) -> dict[str, Any]:
         """One record, without any key."""
@@ -82,11 +92,12 @@ class Provisioned:
             "dev_eui": self.dev_eui,
             "key_file": kept,
             "key_made": self.key is not None and self.key.made,
+            "self_test": [check.document() for check in self.self_test],
         }
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """The settings without key. Raises SettingsFileError."""
+def read_settings(path: Path, given: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The settings without key; `given` takes precedence over the file's. Raises SettingsFileError."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -95,6 +106,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise SettingsFileError(f"{path} is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise SettingsFileError(f"{path}: expected an object of settings")
+    document.update(given or {})
     if "app_key" in document:
         raise SettingsFileError(
             f"{path}: app_key: keys are in files of their own, see --app-key-file; take it out"
@@ -114,11 +126,13 @@ def provision(
     keys: Path,
     replace: str | None,
     dry_run: bool,
+    before_start: Callable[[Provisioned], None] = lambda done: None,
 ) -> Provisioned:
-    """Give the board at `port` the settings `document` and its key.
+    """Give the board at `port` the settings `document` and its key, and have it test itself.
 
     The key is that of `app_key_file` ("-": standard input), else that of its file in `keys`, else a new one, kept there before
-    the board gets it. `replace`: the DevEUI that may be overwritten. Raises TechnicianError.
+    the board gets it. `replace`: the DevEUI that may be overwritten. `before_start` is called while the node does not run yet:
+    a node that joins before the network server knows it would wait long for its next try. Raises TechnicianError.
     """
     dev_eui = document["dev_eui"]
     key = given_key(app_key_file) if app_key_file is not None else kept_key(keys, dev_eui)
@@ -128,17 +142,26 @@ def provision(
             _require_chip(facts, document)
             there = board.value_of(_LOOK)
             _require_same(there, dev_eui, key, replace)
-            if key is not None and there[0] == sha256(_text(document, key)):
-                return Provisioned(facts, dev_eui, key, "unchanged")
+            same = key is not None and there[0] == sha256(_text(document, key))
             if dry_run:
-                return Provisioned(facts, dev_eui, key, "would provision")
+                return Provisioned(facts, dev_eui, key, "unchanged" if same else "would provision")
             key = key or new_key(keys, dev_eui)
-            _write(board, _text(document, key))
+            if not same:
+                _write(board, _text(document, key))
+            done = Provisioned(facts, dev_eui, key, "unchanged" if same else "provisioned")
+            done = with_other(done, self_test=self_test(board))
+            before_start(done)
         finally:
             # Its program was interrupted, and goes on, with the new settings if there are some.
             with suppress(CutOffError):
                 board.reset()
-    return Provisioned(facts, dev_eui, key, "provisioned")
+    return done
+
+
+def identity_of(board: BoardTransport) -> str | None:
+    """The DevEUI in the board's settings, None if it is nobody yet. Raises BoardProgramError, CutOffError."""
+    theirs = board.value_of(_LOOK)[1]
+    return theirs if isinstance(theirs, str) else None
 
 
 def _text(document: dict[str, Any], key: NodeKey) -> bytes:

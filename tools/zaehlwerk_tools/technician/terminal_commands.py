@@ -1,21 +1,40 @@
-"""`zaehlwerk flash`, `provision` and `firmware build` at the terminal."""
+"""`zaehlwerk flash`, `provision`, `register` and `firmware build` at the terminal."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
+from zaehlwerk_tools.outputs import write_all
+from zaehlwerk_tools.technician.batch import Told, is_done, read_units, run_batch
 from zaehlwerk_tools.technician.flash import Flashed, flash
+from zaehlwerk_tools.technician.label import files_of, labels_of
 from zaehlwerk_tools.technician.manifest import Manifest, read_build
-from zaehlwerk_tools.technician.provision import provision, read_settings
+from zaehlwerk_tools.technician.server import Server
 from zaehlwerk_tools.technician.troubles import Status, TechnicianError
+from zaehlwerk_tools.technician.unit import (
+    Outcome,
+    Wishes,
+    bring_up,
+    read_unit,
+    register_record,
+    require_place,
+)
 
 
 def run_flash(port: str, build: Path, *, dry_run: bool, as_json: bool) -> int:
@@ -35,39 +54,122 @@ def run_flash(port: str, build: Path, *, dry_run: bool, as_json: bool) -> int:
     return int(Status.DONE)
 
 
-def run_provision(
-    port: str,
-    settings: Path,
-    *,
-    app_key_file: str | None,
-    keys: Path,
-    replace: str | None,
-    dry_run: bool,
-    as_json: bool,
-) -> int:
+def run_provision(port: str, settings: Path, wishes: Wishes, *, as_json: bool) -> int:
     """Provision one board; the exit status. No key is ever written here."""
     try:
-        done = provision(
-            port,
-            read_settings(settings),
-            app_key_file=app_key_file,
-            keys=keys,
-            replace=replace,
-            dry_run=dry_run,
-        )
+        unit = read_unit(settings)
+        require_place(unit, wishes.server)
     except TechnicianError as error:
         return _failed(port, error, as_json=as_json)
+    return _ended(bring_up(port, unit, wishes), told_unit, as_json=as_json)
+
+
+def run_provision_batch(
+    table: Path, ports: Sequence[str], settings: Path | None, wishes: Wishes, *, as_json: bool
+) -> int:
+    """Provision all units of a table, one board after the other at each port; the exit status."""
+    try:
+        units = read_units(table, settings)
+        for unit in units:
+            require_place(unit, wishes.server)
+        done = sum(is_done(unit, wishes) for unit in units)
+    except TechnicianError as error:
+        return _failed(str(table), error, as_json=as_json)
+    if done == len(units):
+        return _all_done(table, done, as_json=as_json)
+    console = Console(stderr=True, quiet=as_json)
+    columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("units", total=len(units), completed=done)
+
+        def told(news: Told) -> None:
+            if news.outcome is not None:
+                _ended(news.outcome, told_unit, as_json=as_json)
+            elif as_json:
+                _print_json({"port": news.port, "result": "empty"})
+            else:
+                sys.stdout.write(f"{news.port}: put the next board there\n")
+            sys.stdout.flush()
+            bar.update(task, completed=news.done)
+
+        run_batch(units, ports, wishes, told)
+    if not as_json:
+        sys.stdout.write(f"{table}: {len(units)} of {len(units)} units are done\n")
+    return int(Status.DONE)
+
+
+def _all_done(table: Path, units: int, *, as_json: bool) -> int:
     if as_json:
-        _print_json({"port": port, **done.document(), "status": 0})
+        _print_json({"batch": str(table), "result": "unchanged", "units": units, "status": int(Status.DONE)})
+    else:
+        sys.stdout.write(f"{table}: {units} of {units} units are done already, nothing changed\n")
+    return int(Status.DONE)
+
+
+def run_register(records: Sequence[Path], keys: Path, server: Server, *, as_json: bool) -> int:
+    """Register units from their records, each whatever became of the others; the first exit status that is not 0."""
+    statuses = [
+        _ended(register_record(path, keys, server), told_registration, as_json=as_json) for path in records
+    ]
+    return next((status for status in statuses if status), int(Status.DONE))
+
+
+def run_label(records: Sequence[Path], out: Path, profile_id: str, *, as_json: bool) -> int:
+    """Make the labels of units; the exit status. Raises OutputError, TechnicianError."""
+    files = files_of(labels_of(records, profile_id))
+    write_all(out, files)
+    if as_json:
+        _print_json({"directory": str(out), "files": list(files)})
+    else:
+        sheets = sum(name.startswith("sheet-") for name in files)
+        sys.stdout.write(f"{len(files) - sheets} labels and {sheets} sheets in {out}\n")
+    return int(Status.DONE)
+
+
+def _ended(outcome: Outcome, told: Callable[[Outcome], str], *, as_json: bool) -> int:
+    if as_json:
+        _print_json(outcome.record)
+    elif outcome.done is not None or outcome.error is None:
+        sys.stdout.write(told(outcome) + "\n")
+    if outcome.error is None:
         return int(Status.DONE)
+    sys.stderr.write(f"zaehlwerk: {outcome.error}\n")
+    return int(outcome.error.status)
+
+
+def told_unit(outcome: Outcome) -> str:
+    """What was done with a board, in a line."""
+    done, record = outcome.done, outcome.record
+    assert done is not None
     key = "" if done.key is None or done.key.kept_in is None else f"; its key is in {done.key.kept_in}"
     told = {
         "unchanged": "has these settings already, nothing written",
         "would provision": "would get these settings",
-        "provisioned": f"has its settings, verified by hash{key}; the board starts",
+        "provisioned": f"has its settings, verified by hash{key}",
     }[done.result]
-    sys.stdout.write(f"{port}: {done.facts.chip} {done.facts.unique_id}: node {done.dev_eui} {told}\n")
-    return int(Status.DONE)
+    if done.self_test:
+        passed = sum(check.passed for check in done.self_test)
+        told += f"; {passed} of {len(done.self_test)} tests passed; the board starts"
+    if outcome.error is None and record.get("registration"):
+        told += f"; {_registration(record)}"
+    return f"{record['port']}: {done.facts.chip} {done.facts.unique_id}: node {done.dev_eui} {told}"
+
+
+def told_registration(outcome: Outcome) -> str:
+    """What was done at the server, in a line."""
+    return f"node {outcome.record['dev_eui']} {_registration(outcome.record)}"
+
+
+def _registration(record: dict[str, Any]) -> str:
+    said = record["registration"]
+    told = f"at {said['api']}: " + (
+        "registered already, nothing changed" if said["result"] == "unchanged" else "registered"
+    )
+    if said["changed"]:
+        told += f", changed: {', '.join(said['changed'])}"
+    if said["nonces_reset"]:
+        told += ", its DevNonces forgotten"
+    return told + (f"; heard: {record['heard']['heard']}" if record.get("heard") else "")
 
 
 def _failed(port: str, error: TechnicianError, *, as_json: bool) -> int:

@@ -18,6 +18,9 @@ class Status(IntEnum):
     CUT_OFF = 6
     NOT_VERIFIED = 7
     ANOTHER_IDENTITY = 8
+    SELF_TEST = 9
+    NOT_REGISTERED = 10
+    NOT_HEARD = 11
 
 
 class TechnicianError(ZaehlwerkError):
@@ -64,3 +67,21 @@ class AnotherIdentityError(TechnicianError):
     """The board is somebody already: it has another DevEUI, or another key for this one."""
 
     status = Status.ANOTHER_IDENTITY
+
+
+class SelfTestError(TechnicianError):
+    """The board's self-test found a fault."""
+
+    status = Status.SELF_TEST
+
+
+class NotRegisteredError(TechnicianError):
+    """The network server cannot be reached, refuses, or has this DevEUI for somebody else."""
+
+    status = Status.NOT_REGISTERED
+
+
+class NotHeardError(TechnicianError):
+    """The network server has heard nothing of the node in time."""
+
+    status = Status.NOT_HEARD

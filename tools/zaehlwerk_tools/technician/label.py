@@ -1,0 +1,155 @@
+"""Labels for units, as SVG: station, DevEUI and a QR code that network servers read, and sheets of them. Never a key.
+
+The code is that of the LoRa Alliance's TR005 ("LoRaWAN Device Identification QR Codes"): upper-case hex, parts by colons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import segno
+
+from zaehlwerk_tools.technician.troubles import TechnicianError
+from zaehlwerk_tools.technician.unit_record import read_record
+
+NO_PROFILE = "00000000"
+"""VendorID and VendorProfileID of somebody to whom the LoRa Alliance gave none."""
+WIDTH_MM, HEIGHT_MM = 70, 37
+COLUMNS, ROWS = 3, 8
+"""An A4 sheet of 24 labels of 70 mm x 37 mm, a common size, without gaps."""
+_A4_MM = (210, 297)
+_MARGIN_MM = 5
+_QUIET = 4
+"""Modules of white around the code, as ISO/IEC 18004 wants it."""
+_CODE_MM = HEIGHT_MM - 2 * _MARGIN_MM
+_LINE = 17
+"""Characters of a station's name that fit in a line."""
+_HEX = re.compile(r"[0-9A-F]+\Z")
+
+
+class LabelError(TechnicianError):
+    """A label cannot be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is on it. EUIs and `profile_id` in upper-case hex; `serial`: the board's own number."""
+
+    dev_eui: str
+    join_eui: str
+    station: str
+    serial: str = ""
+    profile_id: str = NO_PROFILE
+
+    @property
+    def code(self) -> str:
+        """The text of the QR code."""
+        serial = f":S{self.serial}" if self.serial else ""
+        return f"LW:D0:{self.join_eui}:{self.dev_eui}:{self.profile_id}{serial}"
+
+
+def label_of(record: dict[str, Any], profile_id: str = NO_PROFILE) -> Label:
+    """The label of a unit. Raises LabelError."""
+    station = record.get("station") or {}
+    serial = str((record.get("board") or {}).get("unique_id", "")).upper()
+    label = Label(
+        record["dev_eui"].upper(),
+        record["join_eui"].upper(),
+        str(station.get("name", "")),
+        serial,
+        profile_id.upper(),
+    )
+    for what, text, digits in (
+        ("DevEUI", label.dev_eui, 16),
+        ("JoinEUI", label.join_eui, 16),
+        ("--profile-id", label.profile_id, 8),
+    ):
+        if len(text) != digits or not _HEX.match(text):
+            raise LabelError(f"{what} {text!r}: {digits} hex digits are expected")
+    if serial and not _HEX.match(serial):
+        raise LabelError(f"the record of {label.dev_eui} has the unique_id {serial!r}, which is no hex")
+    return label
+
+
+def labels_of(records: Sequence[Path], profile_id: str = NO_PROFILE) -> list[Label]:
+    """The labels of units, by their records. Raises LabelError, RecordError."""
+    labels = [label_of(read_record(path), profile_id) for path in records]
+    twice = [label.dev_eui for label in labels if sum(o.dev_eui == label.dev_eui for o in labels) > 1]
+    if twice:
+        raise LabelError(f"two records are of {twice[0]}: name each unit once")
+    return labels
+
+
+def files_of(labels: Sequence[Label]) -> dict[str, str]:
+    """SVG by file name: one for each label, and sheets of all of them in their order."""
+    files = {
+        f"{label.dev_eui.lower()}.svg": _document(WIDTH_MM, HEIGHT_MM, _drawn(label, 0, 0))
+        for label in labels
+    }
+    size = COLUMNS * ROWS
+    for number, first in enumerate(range(0, len(labels), size), 1):
+        drawn = "".join(
+            _drawn(label, at % COLUMNS * WIDTH_MM, at // COLUMNS * HEIGHT_MM)
+            for at, label in enumerate(labels[first : first + size])
+        )
+        files[f"sheet-{number}.svg"] = _document(*_A4_MM, drawn)
+    return files
+
+
+def _document(width: int, height: int, content: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}mm" height="{height}mm" '
+        f'viewBox="0 0 {width} {height}">\n<rect width="{width}" height="{height}" fill="#fff"/>\n{content}</svg>\n'
+    )
+
+
+def _drawn(label: Label, x: int, y: int) -> str:
+    left = _CODE_MM + 2 * _MARGIN_MM - 1
+    lines = _wrapped(label.station)
+    texts: list[tuple[float, float, str, str]] = [
+        (8 + 4 * number, 3.2, "bold", line) for number, line in enumerate(lines)
+    ]
+    texts += [
+        (19, 2.2, "normal", "DevEUI"),
+        (22.5, 3.1, "normal", _grouped(label.dev_eui)),
+        (27, 2.2, "normal", "JoinEUI"),
+        (30, 2.4, "normal", _grouped(label.join_eui)),
+    ]
+    written = "".join(
+        f'<text x="{left}" y="{at}" font-family="sans-serif" font-size="{size}" font-weight="{weight}">'
+        f"{escape(text)}</text>\n"
+        for at, size, weight, text in texts
+    )
+    return f'<g transform="translate({x} {y})">\n{_code(label.code)}{written}</g>\n'
+
+
+def _code(text: str) -> str:
+    # M: 15 % of it may be scratched and it is still read.
+    rows = [list(row) for row in segno.make(text, error="m", micro=False, boost_error=False).matrix]
+    scale = _CODE_MM / (len(rows) + 2 * _QUIET)
+    path = "".join(
+        f"M{x + _QUIET} {y + _QUIET}h1v1h-1z"
+        for y, row in enumerate(rows)
+        for x, dark in enumerate(row)
+        if dark
+    )
+    return f'<path transform="translate({_MARGIN_MM} {_MARGIN_MM}) scale({scale:.5f})" d="{path}"/>\n'
+
+
+def _grouped(eui: str) -> str:
+    return " ".join(eui[at : at + 4] for at in range(0, len(eui), 4))
+
+
+def _wrapped(text: str) -> list[str]:
+    """At most two lines."""
+    if len(text) <= _LINE:
+        return [text] if text else []
+    cut = max(text.rfind(" ", 0, _LINE + 1), text.rfind("-", 0, _LINE) + 1)
+    cut = cut if cut > 0 else _LINE
+    rest = text[cut:].strip()
+    return [text[:cut].strip(), rest if len(rest) <= _LINE else rest[: _LINE - 1] + "…"]
