@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import shutil
@@ -27,6 +28,12 @@ def program() -> str | None:
     return shutil.which(
         "mosquitto", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
     )
+
+
+@atexit.register
+def _give_back() -> None:
+    while _reservations:
+        _reservations.pop().close()
 
 
 def free_port() -> int:

@@ -108,7 +108,9 @@ async def test_a_lost_connection_is_told_by_the_broker_and_made_anew(
         inner = link._client.socket()
         assert isinstance(inner, socket.socket)
         inner.shutdown(socket.SHUT_RDWR)
-        await listener.until(lambda: states(listener) == ["ONLINE", "OFFLINE", "ONLINE"])
+        # The first may come once more: its acknowledgement may have been lost with the connection.
+        await listener.until(lambda: states(listener)[:3] == ["ONLINE", "OFFLINE", "ONLINE"])
+        assert set(states(listener)[3:]) <= {"ONLINE"}
         assert link.connects == 2
 
 
