@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from zaehlwerk_tools.bridge_bench.child_process import end, last_line
 from zaehlwerk_tools.errors import ZaehlwerkError
 from zaehlwerk_tools.memory import peak_bytes
 
@@ -37,20 +38,14 @@ class Contestant:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.send_signal(signal.SIGCONT)
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process, STOP_S)
 
     def check(self) -> None:
         """Raises ZaehlwerkError if it has ended."""
         status = self._process.poll()
         if status is not None:
-            lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            said = f": {lines[-1][:300]}" if lines else ""
-            raise ZaehlwerkError(f"{self.name} ended with status {status}{said}")
+            said = last_line(self._log)[:300]
+            raise ZaehlwerkError(f"{self.name} ended with status {status}{said and f': {said}'}")
 
     def hold(self) -> None:
         """Let it keep its connections and do nothing, until `go`."""

@@ -13,6 +13,7 @@ from typing import Self
 from redis import Redis
 from redis.exceptions import ConnectionError as NotThere
 
+from zaehlwerk_tools.bridge_bench.child_process import end, last_line
 from zaehlwerk_tools.errors import ZaehlwerkError
 from zaehlwerk_tools.set_up_programs import named_programs
 
@@ -86,16 +87,7 @@ class RedisProcess:
 
     def _end(self) -> None:
         self.client.close()
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process, STOP_S)
 
     def _told(self) -> str:
-        try:
-            lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        except OSError:
-            lines = []
-        return lines[-1] if lines else "it says nothing"
+        return last_line(self._log) or "it says nothing"
