@@ -23,7 +23,7 @@ from zaehlwerk_protocol import (
     health,
     state,
     status,
-    varint,
+    varint_reader,
 )
 
 TEXT = (ROOM / "SPECIFICATION.md").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def shown(data: bytes, value: str) -> str:
         assert len(data) == 1
         return f"byte:{data[0]}"
     if kind == "leb":
-        (number,) = varint.read_all(data, 2**63, value)
+        (number,) = varint_reader.read_all(data, 2**63, value)
         return f"leb:{number}"
     if kind == "hex":
         return f"hex:{data.hex()}"

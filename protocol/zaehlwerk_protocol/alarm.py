@@ -5,7 +5,7 @@
 
 from . import fields
 from .errors import FrameError
-from .frame import MAX_PAYLOAD, Frame, close_array, open_array, within
+from .frame import MAX_PAYLOAD, Frame, close_array, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Alarm(Frame):
     @classmethod
     def decode(cls, data: bytes) -> "Alarm":
         """Return the frame in `data`; FrameError if it is none."""
+        from .frame_reader import open_array
+
         known, extra = open_array(data, "alarm", 7, 0)
         _check(known)
         # `_check` has looked at every type.

@@ -5,7 +5,7 @@
 
 from . import fields
 from .errors import FrameError
-from .frame import MAX_PAYLOAD, Frame, close_array, open_array, within
+from .frame import MAX_PAYLOAD, Frame, close_array, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Answer(Frame):
     @classmethod
     def decode(cls, data: bytes) -> "Answer":
         """Return the frame in `data`; FrameError if it is none."""
+        from .frame_reader import open_array
+
         known, extra = open_array(data, "answer", 3, 1)
         said = known[3]
         # An empty array says what leaving it out says, so there is only one form of it.

@@ -9,9 +9,6 @@ CLASSES = ("unknown", "kfz", "bicycle", "pedestrian", "heavy", "light")
 DIRECTIONS = ("unknown", "in", "out", "both")
 """Names by code. in: into the town."""
 
-MAX_CHANNELS = 8
-"""Channels of a node; a mask of channels is one byte, bit 0 the first channel."""
-
 
 def class_code(name: str) -> int:
     """Return the code of a class; ValueError names the classes there are."""

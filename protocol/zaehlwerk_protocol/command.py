@@ -4,9 +4,8 @@
 """
 
 from . import fields
-from .channel import MAX_CHANNELS
 from .errors import FrameError
-from .frame import MAX_PAYLOAD, Frame, close_array, open_array, within
+from .frame import MAX_PAYLOAD, Frame, close_array, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ _ARGUMENTS = {
     REJOIN: (0,),
     IDENTIFY: (1, (1, 3600)),
     TIME: (0, (0, _U32)),
-    CLEAR_ALARM: (2, (1, 0xFF), (0, (1 << MAX_CHANNELS) - 1)),
+    CLEAR_ALARM: (2, (1, 0xFF), (0, (1 << fields.MAX_CHANNELS) - 1)),
 }
 
 
@@ -88,6 +87,8 @@ class Command(Frame):
 
         An unknown kind or arguments that do not fit are no error here: a node has to answer that it cannot do this.
         """
+        from .frame_reader import open_array
+
         known, extra = open_array(data, "command", 3, 0)
         args = known[2]
         if not isinstance(args, tuple):

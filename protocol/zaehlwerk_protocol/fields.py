@@ -5,6 +5,8 @@ from .state import MAX_STATE
 
 MAX_INDEX = 0xFFFF
 """An index is sent modulo 2^16."""
+MAX_CHANNELS = 8
+"""Channels of a node; a mask of channels is one byte, bit 0 the first channel."""
 
 
 def integer(value: object, lowest: int, highest: int, where: str) -> int:
@@ -24,13 +26,6 @@ def byte_string(value: object, shortest: int, longest: int, where: str) -> bytes
     if isinstance(value, bytes) and shortest <= len(value) <= longest:
         return value
     raise FrameError(f"{where}: {value!r} is no byte string of {shortest} to {longest} bytes")
-
-
-def array(value: object, length: int, where: str) -> tuple[object, ...]:
-    """Return `value` if it is an array of `length` elements, else raise FrameError."""
-    if isinstance(value, tuple) and len(value) == length:
-        return value
-    raise FrameError(f"{where}: {value!r} is no array of {length}")
 
 
 def index(value: object, frame: str) -> int:

@@ -1,7 +1,6 @@
 """Health: what a status frame says about the node itself. Any field may be None: not known, or said in another frame."""
 
 from . import fields
-from .channel import MAX_CHANNELS
 from .errors import FrameError
 from .frame import Frame
 
@@ -72,16 +71,16 @@ class Health(Frame):
         """Return the array as it is sent; FrameError if a field is out of range."""
         packed = None
         if self.channels is not None:
-            if not 1 <= len(self.channels) <= MAX_CHANNELS:
+            if not 1 <= len(self.channels) <= fields.MAX_CHANNELS:
                 raise FrameError(
-                    f"health.channels: {len(self.channels)} channels, 1 to {MAX_CHANNELS} are possible"
+                    f"health.channels: {len(self.channels)} channels, 1 to {fields.MAX_CHANNELS} are possible"
                 )
             packed = bytes(
                 fields.integer(kind, 0, 15, "health.channels class") << 4
                 | fields.integer(direction, 0, 15, "health.channels direction")
                 for kind, direction in self.channels
             )
-        return _checked(
+        return checked(
             (
                 self.firmware,
                 self.boots,
@@ -96,17 +95,9 @@ class Health(Frame):
             )
         )
 
-    @classmethod
-    def from_items(cls, value: object) -> "Health":
-        """Return the health in a decoded array; FrameError if it is none."""
-        items = list(_checked(fields.array(value, len(cls.FIELDS), "health")))
-        packed = items[9]
-        if isinstance(packed, bytes):
-            items[9] = [(byte >> 4, byte & 15) for byte in packed]
-        return cls(*items)  # type: ignore[arg-type]  # `_checked` has looked at every type
 
-
-def _checked(items: tuple[object, ...]) -> tuple[object, ...]:
+def checked(items: tuple[object, ...]) -> tuple[object, ...]:
+    """Return the array of a health; FrameError if a field is out of range."""
     fields.optional_integer(items[0], 0, _U24, "health.firmware")
     fields.optional_integer(items[1], 0, _U32, "health.boots")
     fields.optional_integer(items[2], 0, 0xFF, "health.reset_cause")
@@ -117,7 +108,7 @@ def _checked(items: tuple[object, ...]) -> tuple[object, ...]:
     for at, shortest, longest, where in (
         (3, 1, MAX_CRASH, "health.crash"),
         (8, 4, 4, "health.config_hash"),
-        (9, 1, MAX_CHANNELS, "health.channels"),
+        (9, 1, fields.MAX_CHANNELS, "health.channels"),
     ):
         if items[at] is not None:
             fields.byte_string(items[at], shortest, longest, where)

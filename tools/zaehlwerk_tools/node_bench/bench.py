@@ -195,6 +195,11 @@ NOT_THERE = frozenset(
         "zaehlwerk_protocol.flow",
         "zaehlwerk_protocol.frames",
         "zaehlwerk_protocol.receiver",
+        "zaehlwerk_protocol.counts_reader",
+        "zaehlwerk_protocol.status_reader",
+        "zaehlwerk_protocol.backfill_reader",
+        "zaehlwerk_protocol.flow_reader",
+        "zaehlwerk_protocol.varint_reader",
         "lorawan.certification",
     }
 )
