@@ -10,6 +10,9 @@ import sys
 from app.modules import unload
 
 _IN_ORDER = (
+    # The lamp shines from the start on and leaves a gap at the bottom of the heap later.
+    "app.led",
+    "app.button",
     "lorawan.session",
     "lorawan.mac",
     "lorawan.device",
@@ -32,7 +35,10 @@ _RARE = (
     "zaehlwerk_protocol.alarm",
     "zaehlwerk_protocol.command",
     "zaehlwerk_protocol.answer",
-    "app.reports",
+    "app.report_counts",
+    "app.report_status",
+    "app.report_backfill",
+    "app.report_alarm",
     "app.commands",
     "app.asked",
     "app.config",
@@ -40,7 +46,7 @@ _RARE = (
     "app.restart",
     "app.probation",
     "app.trial",
-    "app.led",
+    "app.display",
     "app.unplaced",
     "app.epoch_record",
     "app.alarm_news",

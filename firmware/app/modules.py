@@ -23,13 +23,12 @@ _STAY = (_PROTOCOL + "ports", _PROTOCOL + "state")
 
 
 def made(what, *arguments):
-    """What a function of `reports` returns; its code and the frames' are unloaded again."""
-    from app import reports
-
+    """What `report_counts`, `report_status` and so on make; their code and the frames' is unloaded again."""
+    module = "report_" + what
     try:
-        return getattr(reports, what)(*arguments)
+        return getattr(getattr(__import__("app." + module), module), what)(*arguments)
     finally:
-        unload("app.reports")
+        unload("app." + module, "app.report_state")
         unload_frames()
 
 

@@ -59,6 +59,12 @@ class Node:
         self.flow = None
         self.closed_at = 0
         self.blinking = None
+        # Uptime at which the button was pressed, 0 for the start. Tasks of what shows something, by module.
+        self.pressed_at = 0
+        self._showing = {}
+        # Whether the last frame that wanted an answer of the network had one, None before; and the last LinkCheckAns:
+        # (margin in dB, gateways, uptime).
+        self.answered = self.link = None
         # Bytes of a piece of the settings that are being asked for.
         self.piece = None
         self.joined_at = None
@@ -184,6 +190,20 @@ class Node:
                     modules.unload("app.probation", "app.trial")
         return True
 
+    def show(self, name):
+        """Let `show` of a module run, loaded for it, which ends by itself and unloads the module."""
+        if name not in self._showing:
+            self._showing[name] = asyncio.create_task(self._shown(name))
+
+    async def _shown(self, name):
+        try:
+            async with self.quiet:
+                module = getattr(__import__("app." + name), name)
+            await module.show(self)
+        except Exception as error:  # noqa: BLE001 - the node counts without lamp and display
+            self.note("%s: %r" % (name, error))
+        del self._showing[name]
+
     async def run(self):
         """Count and send until cancelled."""
         if self._trouble:
@@ -193,11 +213,26 @@ class Node:
         tasks = [("recorder", recorder.run), ("uplinks", uplinks.run), ("probation", self._probation)]
         if self.inputs.jams is not None:
             tasks.append(("look", recorder.look))
+        board = self.board
+        if getattr(board, "LED", None) is None:
+            modules.unload("app.led")
+        else:
+            self.show("led")
+        if getattr(board, "BUTTON", None) is not None:
+            from app import button
+
+            tasks.append(("button", lambda: button.watch(self, uplinks.ask)))
+        else:
+            modules.unload("app.button")
+            if getattr(board, "DISPLAY", None) is not None:
+                self.show("display")
         try:
             await supervisor.supervise(tasks, self.uptime, self.note)
         finally:
             self.inputs.stop()
             if self.blinking is not None:
                 self.blinking.cancel()
+            for task in self._showing.values():
+                task.cancel()
             if self.device is not None:
                 self.device.stop()

@@ -66,6 +66,7 @@ class Uplinks:
         self._unheard = self._missed = 0
         # Whether a join is tried until it succeeds; ordered: also if the network is heard meanwhile.
         self._rejoin = self._ordered = False
+        self._link_asked = False
 
     # --- asked for by others
 
@@ -73,6 +74,12 @@ class Uplinks:
         """A status as soon as possible."""
         self._status_wanted = True
         self._status_at = min(self._status_at, self._node.uptime())
+
+    def ask(self):
+        """The same, and it asks how well the network hears the node: `node.link`."""
+        self._link_asked = True
+        self.request_status()
+        self._node.news.set()
 
     def answer(self, data, short=None, then=None):
         """Send an answer frame before all else that waits; `short` when it does not fit; then() comes afterwards."""
@@ -379,13 +386,19 @@ class Uplinks:
         node = self._node
         wants_time = node.clock.wants(node.uptime())
         in_doubt = node.device.mac.other is not None
-        link_check = in_doubt or node.uptime() - self._heard_at >= _SILENCE_MS
+        link_check = self._link_asked or in_doubt or node.uptime() - self._heard_at >= _SILENCE_MS
+        self._link_asked = False
         done = await node.device.send(port, payload, confirmed, link_check, wants_time)
         self._soon_at = _NEVER
         if done.pending or done.ack_due:
             pause = _SOON_MS + node.random(_SOON_SPREAD_MS)
             airtime_ms = node.device.mac.airtime_us(0) // 1000
             self._soon_at = node.uptime() + max(pause, _PACE * airtime_ms)
+        if done.heard or confirmed or link_check:
+            node.answered = done.heard
+        if done.link_check is not None:
+            margin, gateways = done.link_check
+            node.link = margin, gateways, node.uptime()
         if done.heard:
             node.heard = True
             self._heard()

@@ -1,7 +1,8 @@
 """Heltec WiFi LoRa 32 V3, V3.1, V3.2: ESP32-S3FN8, SX1262 with a TCXO at DIO3, antenna switch at DIO2.
 
 Pins after Arduino's variants/heltec_wifi_lora_32_V3/pins_arduino.h and Meshtastic's
-variants/esp32s3/heltec_v3/variant.h, which agree (LED 35, bright at 1); Heltec's schematic is HTIT-WB32LA(F)_V3.
+variants/esp32s3/heltec_v3/variant.h, which agree (LED 35, bright at 1; button "PRG" 0; display 18 17 21,
+Vext 36, on at 0); Heltec's schematic is HTIT-WB32LA(F)_V3.
 """
 
 import esp32
@@ -12,6 +13,8 @@ from radio.transceiver import Transceiver
 
 PCNT_UNITS = 4
 LED = (35, 1)
+BUTTON = (0, True)
+DISPLAY = (18, 17, 21, 36)
 
 
 def radio():

@@ -2,7 +2,7 @@
 
 Pins after docs/en/t3_s3_sx1262/t3_s3_sx1262_hw.md and the examples' utilities.h of
 Xinyuan-LilyGO/LilyGo-LoRa-Series and Meshtastic's variants/esp32s3/tlora_t3s3_v1/variant.h (TCXO 1.8 V),
-which agree; LED after the same utilities.h (37, bright at 1). LilyGO's schematics are T3_S3_V1.*.pdf.
+which agree; LED, button and display after the same utilities.h (37, bright at 1; 0; 17 18). LilyGO's schematics are T3_S3_V1.*.pdf.
 """
 
 import esp32
@@ -13,6 +13,8 @@ from radio.transceiver import Transceiver
 
 PCNT_UNITS = 4
 LED = (37, 1)
+BUTTON = (0, True)
+DISPLAY = (17, 18, None, None)
 
 
 def radio():

@@ -12,6 +12,8 @@ from radio.transceiver import Transceiver
 
 PCNT_UNITS = 8
 LED = (25, 1)
+BUTTON = None
+DISPLAY = (22, 21, None, None)
 
 
 def radio():

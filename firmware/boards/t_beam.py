@@ -17,6 +17,10 @@ from radio.transceiver import Transceiver
 PCNT_UNITS = 8
 # Bright at 0: BOARD_LED and LED_ON of utilities.h, V1.1 and V1.2. The V1.0 has none there, where it does nothing.
 LED = (4, 0)
+# BUTTON_PIN of utilities.h, the one in the middle; the chip has no pull resistor there, the board has one.
+BUTTON = (38, False)
+# On the header for it, beside the power chip on its bus; whether there is one is seen when it is asked.
+DISPLAY = (22, 21, None, None)
 
 _POWER = const(0x34)  # I2C address of either chip
 # The rail rises, then the SX1276 resets itself for 10 ms, its reset pin left alone (datasheet rev. 7, section 7.2.1).

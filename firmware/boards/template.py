@@ -11,6 +11,12 @@ PCNT_UNITS = 8
 # (GPIO, level at which it shines) of the LED that a technician sees, None without.
 LED = None
 
+# (GPIO, whether the chip has to pull it up) of a button to ground, None without.
+BUTTON = None
+
+# (SCL, SDA, reset or None, pin that switches its supply on at 0 or None) of an SSD1306 display, None without.
+DISPLAY = None
+
 
 def radio():
     """The radio of this board, not started yet."""

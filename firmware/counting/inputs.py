@@ -50,8 +50,7 @@ class Inputs:
             seen.append(0 if noted & (STUCK | SILENT) else ms)
             codes.append(noted)
         self.health = [codes[i] for i, _ in self._sources]
-        counts = [sum(taken[i]) if output is None else taken[i][output] for i, output in self._sources]
-        return counts, [seen[i] for i, _ in self._sources]
+        return self._per_channel(taken), [seen[i] for i, _ in self._sources]
 
     def _gather(self, i):
         """(counts per output, observed ms, codes) of a sensor since the last reading, with what `look` took before."""
@@ -62,6 +61,15 @@ class Inputs:
             counts = [counts[n] + before[0][n] for n in range(len(counts))]
             ms, noted = ms + before[1], noted | before[2]
         return counts, ms, noted
+
+    def so_far(self):
+        """Pulses per channel since the last reading, which will give them too."""
+        taken = [self._gather(i) for i in range(len(self._sensors))]
+        self._taken = taken
+        return self._per_channel([counts for counts, _, _ in taken])
+
+    def _per_channel(self, counts):
+        return [sum(counts[i]) if output is None else counts[i][output] for i, output in self._sources]
 
     def lately(self, channel, taken):
         """(mean speed, occupancy) of a channel since the last call; taken: the sensors that were asked before, by number."""

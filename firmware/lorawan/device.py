@@ -21,13 +21,14 @@ _PREPARE_MS = const(50)
 class Device:
     """A device on the network. `quiet` is an asyncio.Lock, uptime() gives monotonic ms since boot.
 
-    tx_end is the uptime in ms of the end of the last transmission, radio_error the last failure's text or None.
+    tx_end is the uptime in ms of the end of the last transmission, radio_error the last failure's text or None,
+    signal (RSSI in dBm, SNR in dB) of the last frame that was received, None before.
     """
 
     def __init__(self, mac, radio, quiet, uptime, random):
         self.mac = mac
         self.tx_end = 0
-        self.radio_error = None
+        self.radio_error = self.signal = None
         self._radio = radio
         self._quiet = quiet
         self._uptime = uptime
@@ -125,6 +126,7 @@ class Device:
                     if packet is None:
                         operation = self.mac.heard(self._uptime(), None)
                     else:
+                        self.signal = packet.rssi, packet.snr
                         operation = self.mac.heard(self._uptime(), packet.payload, packet.snr)
                 else:
                     self._quiet.release()

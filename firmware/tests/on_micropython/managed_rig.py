@@ -27,6 +27,7 @@ class Managed(Site):
         fake_machine.driven.clear()
         self.resets = []
         self.led = (LED, 1)
+        self.button = self.display = None
         self.spoil = None
         self.write(self.document)
 
@@ -73,6 +74,7 @@ class Managed(Site):
             settings, trouble = start.settings()
             board = Board(self.network, self.battery)
             board.LED = self.led
+            board.BUTTON, board.DISPLAY = self.button, self.display
             if self.spoil is not None:
                 self.spoil(settings)
             self.node = Node(settings, trouble, board, random.randrange, self._entropy)

@@ -119,6 +119,7 @@ def test_a_rejoin_goes_on_although_the_network_is_heard_meanwhile():
 
 def test_identify_blinks_the_boards_led_for_the_asked_seconds():
     site = Managed(unix=MIDNIGHT - 600)
+    site.at(HOUR, fake_machine.driven.clear)  # of the time after the start
     site.ask(HOUR, 1, command.IDENTIFY, 60)
     site.run(2 * HOUR)
     assert site.results() == [(1, answer.OK)]
@@ -133,6 +134,7 @@ def test_identify_blinks_the_boards_led_for_the_asked_seconds():
 def test_a_second_identify_ends_the_first():
     site = Managed(unix=MIDNIGHT - 600)
     site.led = (LED, 0)
+    site.at(HOUR, fake_machine.driven.clear)
     site.ask(HOUR, 1, command.IDENTIFY, 3600)
     site.ask(HOUR + 1500, 2, command.IDENTIFY, 1)
     site.run(3 * HOUR)
