@@ -7,16 +7,15 @@ on an empty street.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
 
 import pytest
 from chirpstack_api.api import device_pb2, device_pb2_grpc
 from grpc import aio
-from paho.mqtt.client import Client, MQTTMessage
 
+from tools.tests.city.attentive_platform import Platform
 from tools.tests.city.conftest import DAY, Tables, local_times, table_text
 from zaehlwerk_bridge.settings import ChirpStackSettings
 from zaehlwerk_protocol import cbor, command, ports
@@ -27,7 +26,6 @@ from zaehlwerk_tools.local_time import NS, SLOT_S
 from zaehlwerk_tools.plan import Plan
 from zaehlwerk_tools.simulator.board_spec import BoardSpec
 from zaehlwerk_tools.simulator.inputs import EdgeTrain, PulseInputs
-from zaehlwerk_tools.subscriber import Subscriber
 
 STATIONS = ("gestoert", "haengend", "leer", "stumm")
 SLOTS = 12
@@ -105,25 +103,6 @@ class Night(EmbeddedNetwork):
                     device_pb2.EnqueueDeviceQueueItemRequest(queue_item=item),
                     metadata=(("authorization", f"Bearer {key}"),),
                 )
-
-
-class Platform(Subscriber):
-    """The run's subscriber, which keeps what the nodes say of themselves, too: {(station, topic): contents}."""
-
-    told: ClassVar[dict[tuple[str, str], list[Any]]] = {}
-
-    def _topics(self) -> Iterator[str]:
-        yield from super()._topics()
-        yield f"{self._prefix}/v1/+/status"
-
-    def _on_message(self, client: Client, data: object, message: MQTTMessage) -> None:
-        *_, station, topic = message.topic.split("/")
-        if topic in {"status", "alarm"}:
-            self.told.setdefault((station, topic), []).append(json.loads(message.payload))
-        if topic == "status":
-            client.ack(message.mid, message.qos)
-        else:
-            super()._on_message(client, data, message)
 
 
 @dataclass(frozen=True, slots=True)
