@@ -114,6 +114,13 @@ def from_packages(place: Place) -> Origin:
                             why[name] = str(error)
             except (apt.NotThere, OSError) as error:
                 why.update({name: str(error) for name in ours if name not in found})
+        for name in list(why):
+            # What an earlier set-up unpacked does as well, when the archive does not answer today.
+            try:
+                found[name] = _in_tree(place, name, _tree(place, name, wanted[name]))
+                del why[name]
+            except (Unfit, LookupError):
+                pass
         return found, why
 
     return Origin("packages", find)
@@ -121,18 +128,33 @@ def from_packages(place: Place) -> Origin:
 
 def _unpacked(place: Place, archive: apt.Archive, name: str, arch: str) -> Tool:
     """Unpack one program with its libraries, run it, and return it."""
-    program = MICROPYTHON if name == MICROPYTHON32 else name
+    program = _program(name)
     packages = archive.find(program, arch, _BESIDE.get(name, ()))
     version = next(package.version for package in packages if package.name == program)
     if tool.version_tuple(version) < tool.MINIMUMS[name]:
         raise Unfit(f"the distribution's is {version}, {tool.dotted(tool.MINIMUMS[name])} or newer is needed")
-    tree = place.runtime / "packages" / f"{program}-{arch}"
+    tree = _tree(place, name, arch)
     new = tree.with_name(tree.name + ".new")
     archive.unpack(packages, new)
     wrapper.in_tree(new, program)  # whole?
     shutil.rmtree(tree, ignore_errors=True)
     new.rename(tree)
-    return tool.examine(name, wrapper.write(place.bin / name, wrapper.in_tree(tree, program)), "packages")
+    return _in_tree(place, name, tree)
+
+
+def _tree(place: Place, name: str, arch: str) -> Path:
+    return place.runtime / "packages" / f"{_program(name)}-{arch}"
+
+
+def _program(name: str) -> str:
+    return MICROPYTHON if name == MICROPYTHON32 else name
+
+
+def _in_tree(place: Place, name: str, tree: Path) -> Tool:
+    """Run the program in an unpacked tree, and return it."""
+    return tool.examine(
+        name, wrapper.write(place.bin / name, wrapper.in_tree(tree, _program(name))), "packages"
+    )
 
 
 def from_wheels(place: Place, uv: Sequence[str | Path], environ: Mapping[str, str]) -> Origin:
