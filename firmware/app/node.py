@@ -210,7 +210,12 @@ class Node:
             self.note("settings: " + self._trouble)
         recorder = Recorder(self, machine.WDT)
         uplinks = Uplinks(self)
-        tasks = [("recorder", recorder.run), ("uplinks", uplinks.run), ("probation", self._probation)]
+        tasks = [
+            ("recorder", recorder.run),
+            ("moments", recorder.moments),
+            ("uplinks", uplinks.run),
+            ("probation", self._probation),
+        ]
         if self.inputs.jams is not None:
             tasks.append(("look", recorder.look))
         board = self.board

@@ -15,6 +15,8 @@ from app import state
 SNAPSHOT_MS = const(60000)
 # Between two looks for congestion.
 _LOOK_MS = const(10000)
+# Between two moments that are kept in memory: what a reset without a loss of power can take.
+_MOMENT_MS = const(10000)
 _DAY_MS = const(86400000)
 # Three missed rounds.
 WATCHDOG_MS = const(180000)
@@ -95,6 +97,12 @@ class Recorder:
             if self._silences_at:
                 self._node.alarms.rarely("store_silences")
             self._silences_at = now + _DAY_MS
+
+    async def moments(self):
+        """For ever: keep what was counted where a watchdog or a crash cannot take it."""
+        while True:
+            state.keep_moment(self._node)
+            await asyncio.sleep_ms(_MOMENT_MS)
 
     async def look(self):
         """For ever: see whether traffic has come to a halt, so often that it is known at once."""

@@ -17,6 +17,7 @@ from app.state import (
     read,
     save_crash,
 )
+from lorawan.records import RecordError, unseal
 
 _U32 = const(0xFFFFFFFF)
 # After so many starts in a row that did not last until the node was healthy the next one is in safe mode.
@@ -36,7 +37,7 @@ def intervals(node):
     totals = load_totals(node.files)
     ours = totals is not None and epoch.found and totals.generation == epoch.generation
     if ours and epoch.layout == settings["layout"]:
-        totals.fill(it)
+        (_moment(totals, epoch.number) or totals).fill(it)
         catch_up(it, node.ring)
         return it
     if totals is not None and epoch.found and epoch.layout == settings["layout"]:
@@ -100,12 +101,40 @@ class Totals:
         for i in range(self.channels):
             self._fill_channel(intervals, i)
 
-    def _fill_channel(self, intervals, i):
+    @property
+    def place(self):
+        """What is open: the head of the record."""
+        return self._data[:TOTALS_HEAD_BYTES]
+
+    def fields(self, i):
+        """What is stored of channel `i`, its total first."""
         at = TOTALS_HEAD_BYTES + CHANNEL_BYTES * i
-        fields = struct.unpack(CHANNEL, self._data[at : at + CHANNEL_BYTES])
+        return struct.unpack(CHANNEL, self._data[at : at + CHANNEL_BYTES])
+
+    def _fill_channel(self, intervals, i):
+        fields = self.fields(i)
         intervals.pulses[i], intervals.unsynced_totals[i] = fields[0], fields[1]
         intervals.start[i], intervals.known[i] = fields[2], fields[3]
         intervals.seen[i] = fields[4] * SEEN_MS
+
+
+def _moment(totals, epoch):
+    """The Totals that were kept in memory, if they are of this epoch (its number) and open interval and say more.
+
+    None else: the power was away, or they are older than what was stored.
+    """
+    # Here, because intervals and records are tested without a board too.
+    from machine import RTC
+
+    try:
+        data = unseal(TOTALS_VERSION, RTC().memory())
+    except RecordError:
+        return None
+    kept = Totals(data[4:])
+    if data[:4] != epoch.to_bytes(4, "little") or kept.place != totals.place:
+        return None
+    more = [kept.fields(i)[0] - totals.fields(i)[0] for i in range(kept.channels)]
+    return kept if max(more) > 0 and min(more) >= 0 else None
 
 
 def why_safe(crash):

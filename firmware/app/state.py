@@ -41,11 +41,24 @@ def read(files, name, version):
 
 def save_totals(files, intervals):
     """Store the totals and the open interval: 16 bytes and 18 per channel."""
+    files.replace("totals", seal(TOTALS_VERSION, _totals(intervals, intervals.pulses)))
+
+
+def keep_moment(node):
+    """The same with what was counted since, in the memory that only a loss of power takes, under the epoch's number."""
+    intervals, new = node.intervals, node.inputs.so_far()
+    pulses = [intervals.pulses[i] + new[i] for i in range(len(new))]
+    # Here, because intervals and records are tested without a board too.
+    from machine import RTC
+
+    number = node.epoch.number.to_bytes(4, "little")
+    RTC().memory(seal(TOTALS_VERSION, number + _totals(intervals, pulses)))
+
+
+def _totals(intervals, pulses):
     known = intervals.known
     if intervals.live:
-        known = [
-            (intervals.pulses[i] - intervals.unsynced_totals[i]) & _U32 for i in range(len(intervals.pulses))
-        ]
+        known = [(pulses[i] - intervals.unsynced_totals[i]) & _U32 for i in range(len(pulses))]
     slot = NONE if intervals.slot == NO_SLOT else intervals.slot
     data = struct.pack(
         TOTALS_HEAD,
@@ -55,7 +68,7 @@ def save_totals(files, intervals):
         slot,
         intervals.unsynced_index,
     )
-    for i, total in enumerate(intervals.pulses):
+    for i, total in enumerate(pulses):
         data += struct.pack(
             CHANNEL,
             total & _U32,
@@ -64,7 +77,7 @@ def save_totals(files, intervals):
             known[i] & _U32,
             min(intervals.seen[i] // SEEN_MS, 0xFFFF),
         )
-    files.replace("totals", seal(TOTALS_VERSION, data))
+    return data
 
 
 class Epoch:

@@ -24,7 +24,7 @@ FIRMWARE = TESTS.parent
 ROOT = FIRMWARE.parent
 ON_MICROPYTHON = TESTS / "on_micropython"
 WIDTHS = {"64": "micropython", "32": "micropython32"}
-# Room for the fakes: the flash alone takes 256 kB. The node's own heap is measured in test_heap_budget.py.
+# Room for the fakes: the flash alone takes 256 kB. The node's own heap `zaehlwerk bench node` measures.
 HEAP = "4m"
 
 for path in [TESTS / "shims", ON_MICROPYTHON, FIRMWARE]:

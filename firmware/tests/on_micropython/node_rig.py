@@ -87,8 +87,13 @@ class Site:
     def at(self, second, action):
         world.at(second * 1000000, action)
 
-    def run(self, until_s, cut_at=0):
-        """Power on until second `until_s`, or until the flash operation `cut_at`; True when it got that far."""
+    def run(self, until_s, cut_at=0, power_stayed=False):
+        """Power on until second `until_s`, or until the flash operation `cut_at`; True when it got that far.
+
+        power_stayed: it is a reset that the node begins with.
+        """
+        if not power_stayed:
+            fake_machine.RTC.kept = b""
         self.flash = self.flash.replaced()
         self.flash.mount()
         self.flash.cut_at = cut_at

@@ -9,7 +9,9 @@ install()
 
 from node_rig import MIDNIGHT, Site  # noqa: E402
 
+from app.state import TOTALS_VERSION  # noqa: E402
 from lorawan import frames as phy_frames  # noqa: E402
+from lorawan.records import seal, unseal  # noqa: E402
 from zaehlwerk_protocol import ports  # noqa: E402
 
 HOUR = 3600
@@ -160,6 +162,40 @@ def test_a_short_cut_within_a_slot_continues_it():
     assert sorted(set(indices)) == list(range(indices[0], indices[0] + len(set(indices))))
     lost = fake_machine.pulses[4] - check_totals(site)[0]
     assert 4 <= lost <= (30 + LOSS_S) // 7 + 1, lost
+
+
+def counted_after_a_reset(at_s, spoil=lambda: None):
+    """(pulses that a reset at `at_s` took, the site afterwards): one a second, and it takes the node two to be back."""
+    site = Site(unix=MIDNIGHT - 600)
+    site.pulses(4, 1, 2 * HOUR)
+    site.run(at_s)
+    world.move_to((at_s + 2) * 1000000)
+    spoil()
+    site.run(3 * HOUR, power_stayed=True)
+    check_air(site)
+    return fake_machine.pulses[4] - check_totals(site)[0] - 2, site
+
+
+def test_a_reset_that_the_power_survives_takes_ten_seconds_at_most():
+    for at_s in (HOUR + 27, HOUR + 59, HOUR + 300 + 31, 600 + 3):
+        lost, site = counted_after_a_reset(at_s)
+        assert 0 <= lost <= 10, (at_s, lost)
+        assert site.network.joined == 1
+
+
+def test_memory_that_is_damaged_or_of_another_epoch_or_interval_is_not_counted():
+    for changed, sealed_anew in ((30, False), (0, True), (4 + 3, True)):
+
+        def spoil(at=changed, anew=sealed_anew):
+            data = bytearray(unseal(TOTALS_VERSION, fake_machine.RTC.kept))
+            data[at] ^= 1
+            if anew:
+                fake_machine.RTC.kept = seal(TOTALS_VERSION, bytes(data))
+            else:
+                fake_machine.RTC.kept = fake_machine.RTC.kept[:1] + bytes(data) + fake_machine.RTC.kept[-4:]
+
+        lost, _ = counted_after_a_reset(HOUR + 55, spoil)
+        assert 40 <= lost <= LOSS_S, changed
 
 
 def test_hours_without_power_are_not_observed_and_not_zero():

@@ -10,9 +10,11 @@ import pytest
 import zaehlwerk_protocol
 from tools.tests.simulator.small_city import MICROPYTHON, ROOT
 from zaehlwerk_tools.errors import ZaehlwerkError
+from zaehlwerk_tools.node_bench.bench import HEAP, heap_at_its_fullest
 from zaehlwerk_tools.node_bench.command import beyond_budget, run
 from zaehlwerk_tools.node_bench.heap_shares import by_room, heap_shares, in_order, module_sizes
 from zaehlwerk_tools.node_bench.virtual_day import Course, run_day
+from zaehlwerk_tools.sensors import Kind
 from zaehlwerk_tools.simulator.firmware_tree import NodeTree, build_tree
 from zaehlwerk_tools.simulator.known_boards import KNOWN_BOARDS
 
@@ -80,11 +82,15 @@ def test_each_module_is_charged_with_itself_alone(tree: NodeTree) -> None:
     assert names > 100
 
 
-async def test_an_hour_of_the_day_joins_counts_and_finds_its_peak(tree: NodeTree, tmp_path: Path) -> None:
-    course = Course(KNOWN_BOARDS["heltec_v3"], 128 * 1024, probe=True, seconds=3600)
+async def test_an_hour_of_the_day_joins_counts_and_finds_a_peak_within_the_budget(
+    tree: NodeTree, tmp_path: Path
+) -> None:
+    course = Course(KNOWN_BOARDS["heltec_v3"], HEAP, probe=True, seconds=3600)
     day = await run_day(course, tree, MICROPYTHON, tmp_path)
     assert day.joins >= 1
     assert day.uplinks > 4
     assert (day.violations, day.duty_cycle_violations, day.notes) == ([], 0, [])
-    assert "started " in day.log
+    heap = heap_at_its_fullest(day.log, Kind.PULSE)
+    assert 50_000 < heap["heap_after_boot"] < heap["heap_live_most"]
+    assert beyond_budget({**GOOD, **heap}) == []
     assert sum(day.radio_ns.values()) == pytest.approx(3600e9, rel=0.001)

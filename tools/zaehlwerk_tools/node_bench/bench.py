@@ -57,7 +57,7 @@ def bench_node(checkout: Path, board: KnownBoard, sensor: Kind, tell: Tell) -> d
     return {
         "board": board.name,
         "sensor": str(sensor),
-        **_heap(probed.log, sensor),
+        **heap_at_its_fullest(probed.log, sensor),
         f"runs_with_{SMALL_HEAP // 1024}k": small is not None,
         "heap_smallest": smallest,
         **_code(checkout / "firmware", tree, micropython, board),
@@ -67,7 +67,8 @@ def bench_node(checkout: Path, board: KnownBoard, sensor: Kind, tell: Tell) -> d
     }
 
 
-def _heap(log: str, sensor: Kind) -> dict[str, object]:
+def heap_at_its_fullest(log: str, sensor: Kind) -> dict[str, int | float]:
+    """What the log of a probed day with HEAP says, bytes."""
     started, most, largest = _peaks(log, STUB_HEAP[32] + (sensor is not Kind.PULSE) * INTERRUPT_HEAP[32])
     return {
         "heap": HEAP,

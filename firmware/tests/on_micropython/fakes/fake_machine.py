@@ -73,6 +73,19 @@ class Counter:
         pass
 
 
+class RTC:
+    """Its memory stays as long as the power does."""
+
+    kept = b""
+
+    def memory(self, data=None):
+        if data is not None:
+            if len(data) > 2048:
+                raise ValueError("buffer too long")
+            RTC.kept = bytes(data)
+        return RTC.kept
+
+
 class WDT:
     """Records when it was fed; `starved` when that came too late."""
 
