@@ -19,6 +19,7 @@ from zaehlwerk_tools.gateway_backend.real_server import (
     ServerOptions,
 )
 from zaehlwerk_tools.gateway_backend.topics import DEFAULT_PREFIX
+from zaehlwerk_tools.technician import pole_cli
 
 BUNDLED = Path(__file__).parent / "data" / "muenster"
 DEMO_DAY = "2026-06-18"
@@ -592,6 +593,13 @@ def label(
     from zaehlwerk_tools.technician.terminal_commands import run_label  # noqa: PLC0415
 
     raise typer.Exit(run_label(records, out, profile_id, as_json=as_json))
+
+
+firmware.command("update")(pole_cli.firmware_update)
+app.command()(pole_cli.doctor)
+app.command()(pole_cli.swap)
+app.command()(pole_cli.monitor)
+app.command("count-test")(pole_cli.count_test)
 
 
 bench = typer.Typer(help="Measure what things cost.", rich_markup_mode="rich")

@@ -101,22 +101,33 @@ def open_board(port: str) -> Iterator[BoardTransport]:
 
     Raises NoBoardError: no such port, in use, or nobody there who speaks MicroPython's protocol.
     """
+    with open_serial(port) as serial:
+        enter_raw(port, serial, soft_reset=True)
+        yield BoardTransport(port, serial)
+
+
+@contextmanager
+def open_serial(port: str) -> Iterator[SerialTransport]:
+    """The port, without a word to whoever is there. Raises NoBoardError: no such port, or in use."""
     try:
         # timeout: a read from the port returns after so long even if nobody is there.
         serial = SerialTransport(port, timeout=ANSWER_S)
     except (TransportError, SerialException, OSError, ValueError) as error:
         raise NoBoardError(_not_opened(port, error)) from None
     try:
-        _enter(port, serial)
-        yield BoardTransport(port, serial)
+        yield serial
     finally:
         with contextlib.suppress(SerialException, OSError, TransportError):
             serial.close()
 
 
-def _enter(port: str, serial: SerialTransport) -> None:
+def enter_raw(port: str, serial: SerialTransport, *, soft_reset: bool) -> None:
+    """Be at the raw prompt; without `soft_reset` what an interrupted program had in memory is still there.
+
+    Raises NoBoardError.
+    """
     try:
-        serial.enter_raw_repl(soft_reset=True, timeout_overall=ANSWER_S)
+        serial.enter_raw_repl(soft_reset=soft_reset, timeout_overall=ANSWER_S)
     except (TransportError, SerialException, OSError) as error:
         raise NoBoardError(
             f"{port}: no MicroPython answers there ({_first_line(error)}); "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,24 +80,45 @@ Progress = Callable[[str, int, int], None]
 """File, bytes written before it, bytes in all."""
 
 
+Guard = Callable[[BoardTransport], AbstractContextManager[None]]
+"""Entered before anything is written and left when all is; what it raises ends the command."""
+
+
+def _unguarded(board: BoardTransport) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def flash(
-    port: str, manifest: Manifest, contents: Mapping[str, bytes], *, dry_run: bool, progress: Progress
+    port: str,
+    manifest: Manifest,
+    contents: Mapping[str, bytes],
+    *,
+    dry_run: bool,
+    progress: Progress,
+    guard: Guard = _unguarded,
 ) -> Flashed:
     """Bring `contents` onto the board at `port`, which then starts its program. Raises TechnicianError."""
     with open_board(port) as board:
         try:
             facts = read_facts(board)
             require_suitable(facts, manifest)
-            there = _listed(board, manifest)
-            plan = plan_flash(manifest, {path: digest for path, (digest, _) in there.items()})
-            _require_room(board, plan, {path: size for path, (_, size) in there.items()})
-            if not dry_run and not plan.nothing:
-                _carry_out(board, manifest, plan, contents, progress)
+            with guard(board):
+                there = _listed(board, manifest)
+                plan = plan_flash(manifest, {path: digest for path, (digest, _) in there.items()})
+                _require_room(board, plan, {path: size for path, (_, size) in there.items()})
+                if not dry_run and not plan.nothing:
+                    _carry_out(board, manifest, plan, contents, progress)
         finally:
             # Its program was interrupted, and goes on.
             with suppress(CutOffError):
                 board.reset()
     return Flashed(facts, manifest, plan, dry_run)
+
+
+def differing_files(board: BoardTransport, manifest: Manifest) -> list[str]:
+    """Paths of the build whose files on the board are missing or others, by hash. Raises CutOffError."""
+    there = _listed(board, manifest)
+    return [file.path for file in manifest.files if there.get(file.path, ("", 0))[0] != file.sha256]
 
 
 def _carry_out(

@@ -45,15 +45,16 @@ class Registered:
 
 def register(server: Server, unit: dict[str, Any], place: Place, key: NodeKey) -> Registered:
     """Bring ChirpStack to what `unit` (dev_eui, join_eui, interval_s) and `place` say. Raises NotRegisteredError."""
-    return asyncio.run(_asked(server, lambda api: _register(api, server, unit, place, key)))
+    return asyncio.run(ask_server(server, lambda api: _register(api, server, unit, place, key)))
 
 
 def wait_until_heard(server: Server, dev_eui: str, before: Heard) -> dict[str, Any]:
     """Wait for a join or an uplink after `before`, for `server.wait_s`. Raises NotHeardError, NotRegisteredError."""
-    return asyncio.run(_asked(server, lambda api: _wait(api, server, dev_eui, before)))
+    return asyncio.run(ask_server(server, lambda api: _wait(api, server, dev_eui, before)))
 
 
-async def _asked(server: Server, ask: Callable[[ServerApi], Awaitable[_Answer]]) -> _Answer:
+async def ask_server(server: Server, ask: Callable[[ServerApi], Awaitable[_Answer]]) -> _Answer:
+    """What `ask` says with an open line to the server. Raises NotRegisteredError."""
     try:
         address = api_address(server.api_url, ca_file=server.ca_file)
         token = read_secret(server.api_key_file, "--api-key-file")
@@ -68,8 +69,8 @@ async def _register(
 ) -> Registered:
     dev_eui, join_eui = unit["dev_eui"], unit["join_eui"]
     may_replace = (server.replace or "").lower() == dev_eui
-    tenant_id = server.tenant_id or await _only_tenant(api)
-    application = await _application(api, tenant_id, server.application)
+    tenant_id = server.tenant_id or await only_tenant(api)
+    application = await find_application(api, tenant_id, server.application)
     present = None if application is None else await _device(api, application.id, dev_eui)
     if present is not None and not may_replace:
         _require_same(present, place, join_eui)
@@ -121,7 +122,8 @@ def _require_same(present: Any, place: Place, join_eui: str) -> None:
         )
 
 
-async def _only_tenant(api: ServerApi) -> str:
+async def only_tenant(api: ServerApi) -> str:
+    """The id of the only tenant there is. Raises ProvisioningError."""
     entries = api.entries(
         "TenantService/List", tenant_pb2.ListTenantsRequest(), tenant_pb2.ListTenantsResponse
     )
@@ -132,7 +134,7 @@ async def _only_tenant(api: ServerApi) -> str:
     raise provisioning.ProvisioningError(f"name the tenant by --tenant-id; there are: {names}")
 
 
-async def _application(api: ServerApi, tenant_id: str, name: str) -> Any:
+async def find_application(api: ServerApi, tenant_id: str, name: str) -> Any:
     """The application as it is, None if there is none: its tags stay."""
     request = application_pb2.ListApplicationsRequest(search=name, tenant_id=tenant_id)
     async for entry in api.entries(

@@ -42,7 +42,7 @@ def run_flash(port: str, build: Path, *, dry_run: bool, as_json: bool) -> int:
     began = time.monotonic()
     try:
         manifest, contents = read_build(build)
-        with _bar(quiet=as_json) as progress:
+        with shown_flash(quiet=as_json) as progress:
             flashed = flash(port, manifest, contents, dry_run=dry_run, progress=progress)
     except TechnicianError as error:
         return _failed(port, error, as_json=as_json)
@@ -204,7 +204,8 @@ def _told(port: str, flashed: Flashed) -> str:
 
 
 @contextmanager
-def _bar(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def shown_flash(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on a terminal; call it as `flash.Progress`."""
     console = Console(stderr=True, quiet=quiet)
     columns = (
         TextColumn("{task.description:28.28}"),

@@ -21,6 +21,9 @@ class Status(IntEnum):
     SELF_TEST = 9
     NOT_REGISTERED = 10
     NOT_HEARD = 11
+    NOT_RUNNING = 12
+    UNWELL = 13
+    NO_BROKER = 14
 
 
 class TechnicianError(ZaehlwerkError):
@@ -85,3 +88,21 @@ class NotHeardError(TechnicianError):
     """The network server has heard nothing of the node in time."""
 
     status = Status.NOT_HEARD
+
+
+class NotRunningError(TechnicianError):
+    """There is a board, and no node runs on it that could be watched."""
+
+    status = Status.NOT_RUNNING
+
+
+class UnwellError(TechnicianError):
+    """An examination has findings that somebody has to do something about."""
+
+    status = Status.UNWELL
+
+
+class NoBrokerError(TechnicianError):
+    """The broker cannot be reached, refuses, or nothing of the station comes from it."""
+
+    status = Status.NO_BROKER

@@ -19,7 +19,7 @@ from zaehlwerk_tools.technician.server import Server
 from zaehlwerk_tools.technician.troubles import SelfTestError, Status, TechnicianError
 from zaehlwerk_tools.technician.unit_record import keep_record, kept_record, read_record, record_path
 
-_STAYS = ("registration", "heard")
+_STAYS = ("registration", "heard", "count_tests", "swapped")
 """What a record keeps of earlier runs that this one does not do again."""
 
 
@@ -190,7 +190,7 @@ def register_record(path: Path, keys: Path, server: Server) -> Outcome:
         if not all(check.get("passed") for check in record.get("self_test", ())):
             raise SelfTestError(f"{path}: its self-test found a fault: mend that and provision it again")
         place = Place(str(station["name"]), {k: str(v) for k, v in station.get("tags", {}).items()})
-        done = registered(server, record, place, _key_of(record, keys))
+        done = registered(server, record, place, key_of(record, keys))
         record["status"] = int(Status.DONE)
         record.pop("error", None)
         keep_record(path, record)
@@ -206,7 +206,8 @@ def register_record(path: Path, keys: Path, server: Server) -> Outcome:
     return Outcome(record, None, error)
 
 
-def _key_of(record: dict[str, Any], keys: Path) -> NodeKey:
+def key_of(record: dict[str, Any], keys: Path) -> NodeKey:
+    """The key of the unit that `record` describes, from its file. Raises NodeKeyError."""
     key = kept_key(keys, record["dev_eui"])
     if key is None and record.get("key_file"):
         key = given_key(str(record["key_file"]))
