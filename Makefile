@@ -6,12 +6,12 @@ PYTHON ?= $(shell for p in .venv/bin/python python3 python3.14 python3.13 python
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && exit; done; echo python3)
 BIN := .venv/bin
 # What is checked as CPython code, and what must run on a node.
-PACKAGES := zaehlwerk_protocol zaehlwerk_bridge zaehlwerk_tools setup
-NODE := firmware protocol/zaehlwerk_protocol tools/zaehlwerk_tools/simulator/board_files tools/zaehlwerk_tools/serial_board/board_files
+PACKAGES := zaehlwerk_protocol zaehlwerk_bridge zaehlwerk_tools setup hil_tests
+NODE := firmware protocol/zaehlwerk_protocol tools/zaehlwerk_tools/simulator/board_files tools/zaehlwerk_tools/serial_board/board_files hil_tests/pulse_generator
 # More words for the program or for pytest: make demo ARGS=--json, make tests ARGS="-k ledger"
 ARGS ?=
 
-.PHONY: help setup demo test tests lint coverage power-cuts format lock upgrade clean
+.PHONY: help setup demo test tests lint coverage power-cuts hil hil-mutants format lock upgrade clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -46,6 +46,15 @@ coverage: setup ## how much of the firmware its tests reach on MicroPython; fail
 
 power-cuts: setup ## a node's power goes at 1,000 random moments; fails if a count is lost untold
 	@$(BIN)/python -m firmware.tests.power_cuts $(ARGS)
+
+# RIG=rig.toml: on the boards that it describes, none of them virtual. Kept: logs, report.html, junit.xml.
+hil: setup ## the whole suite of the test rig and its mutants; RIG=rig.toml: on real boards
+	@$(BIN)/python -m pytest -q --hil $(if $(RIG),--rig "$(RIG)" --require-rig,-n 2 --dist worksteal) hil_tests/suite \
+		--rig-logs out/hil/logs --rig-report out/hil/report.html --junitxml out/hil/junit.xml $(ARGS)
+	@$(if $(RIG),true,$(BIN)/python -m hil_tests.mutants --sound)
+
+hil-mutants: setup ## broken firmwares, by name: which test of the rig's suite catches each
+	@$(BIN)/python -m hil_tests.mutants $(ARGS)
 
 format: setup ## format all code and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix-only .
