@@ -190,7 +190,7 @@ class Uplinks:
             return True
         node = self._node
         airtime_ms = node.device.mac.airtime_us(length) // 1000
-        return coming - at > min(100 * airtime_ms + 15000, node.settings["interval_s"] * 500)
+        return coming - at > min(110 * airtime_ms + 15000, node.settings["interval_s"] * 500)
 
     # --- counts
 

@@ -28,6 +28,9 @@ MAX_TX_POWER = const(7)
 JOIN_ACCEPT_DELAY1_S = const(5)
 JOIN_ACCEPT_DELAY2_S = const(6)
 
+# The longest airtime: 64 bytes at SF12 (MAX_PAYLOAD and what is around it), rounded up.
+LONGEST_MS = const(2794)
+
 # (first Hz, last Hz, share of time as 1/n). What lies outside may not be sent on.
 SUB_BANDS = (
     (863000000, 865000000, 1000),

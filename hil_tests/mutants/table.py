@@ -86,8 +86,8 @@ MUTANTS = (
         "test_duty_cycle",
         (
             "lorawan/duty_cycle.py",
-            "self._free[band] = now + _rest_ms",
-            "self._free[band] = now + 0 * _rest_ms",
+            "self._free[band] = now + self._rest_ms",
+            "self._free[band] = now + 0 * self._rest_ms",
         ),
     ),
     _mutant(

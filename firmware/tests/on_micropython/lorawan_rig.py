@@ -13,6 +13,12 @@ ACCEPT = bytes.fromhex("206c4febfc6f4765d93a752041e9e214f0ea3357af18d542089176ff
 HOUR_MS = 3600000
 
 
+def rest_ms(airtime_us):
+    """How long a sub-band of 1 % rests after a frame: no hour holds 36 s, the longest frame, of 2,794 ms, at its end."""
+    turn_ms = -(-airtime_us * 3600 // (36000 - 2794))
+    return turn_ms - airtime_us // 1000
+
+
 class PowerCut(BaseException):
     """The power goes at this file operation."""
 

@@ -3,7 +3,18 @@
 import sys
 
 from expect import raises
-from lorawan_rig import ACCEPT, APP_KEY, DEV_EUI, HOUR_MS, JOIN_EUI, Memory, PowerCut, Rig, counter_of
+from lorawan_rig import (
+    ACCEPT,
+    APP_KEY,
+    DEV_EUI,
+    HOUR_MS,
+    JOIN_EUI,
+    Memory,
+    PowerCut,
+    Rig,
+    counter_of,
+    rest_ms,
+)
 
 from lorawan import crypto, eu868, unload
 from lorawan.records import seal
@@ -67,7 +78,7 @@ def test_join_requests_keep_to_the_duty_cycle_of_their_sub_band():
     sent = rig.ready(rig.mac.join(0, 0))
     ended = rig.now
     rig.windows()
-    assert rig.mac.join(rig.now, 5).until == ended + (sent.airtime_us * 99 + 999) // 1000
+    assert rig.mac.join(rig.now, 5).until == ended + rest_ms(sent.airtime_us)
 
 
 def test_the_dev_nonce_is_stored_before_it_is_sent():

@@ -1,7 +1,7 @@
 """Data frames: counters, windows, repetition, acknowledgement, room, duty cycle."""
 
 from expect import raises
-from lorawan_rig import HOUR_MS, Memory, Rig, counter_of, fopts_of
+from lorawan_rig import HOUR_MS, Memory, Rig, counter_of, fopts_of, rest_ms
 
 from lorawan import adr, eu868, frames, region
 from lorawan.mac import NotJoined, PayloadTooLong
@@ -210,7 +210,7 @@ def test_a_frame_leaves_its_sub_band_at_rest_for_its_share():
     ended = rig.now - 2000
     wait = rig.mac.send(rig.now, 1, b"")
     assert isinstance(wait, Wait)
-    assert wait.until == ended + (airtime * 99 + 999) // 1000
+    assert wait.until == ended + rest_ms(airtime)
 
 
 def test_another_sub_band_is_used_meanwhile():
@@ -256,7 +256,7 @@ def test_after_a_restart_the_longest_frame_of_the_session_counts_as_just_sent():
     rig = joined()
     again = Rig(Memory(rig.files.content))
     longest = region.airtime_us(7, 125000, 242 + 13)
-    assert again.mac.send(0, 1, b"").until == (longest * 99 + 999) // 1000
+    assert again.mac.send(0, 1, b"").until == rest_ms(longest)
 
 
 def test_power_is_reduced_by_steps_and_by_the_antennas_gain():
