@@ -14,6 +14,9 @@ _HELD_MS = const(1000)
 # One frame in so long at most: a finger must not spend the duty cycle.
 _PACE_MS = const(60000)
 
+# The interrupt handler, for who has to take it off and put it on again.
+press = None
+
 
 async def watch(node, ask):
     """For ever: wait for presses of the board's BUTTON; ask() sends the frame. `node` is a `node.Node`."""
@@ -21,7 +24,9 @@ async def watch(node, ask):
     pin = Pin(number, Pin.IN, Pin.PULL_UP if pulled_up else None)  # type: ignore[arg-type]
     flag = asyncio.ThreadSafeFlag()
     # Allocates nothing when it is called.
-    pin.irq(lambda _: flag.set(), Pin.IRQ_FALLING)
+    global press
+    press = lambda _: flag.set()  # noqa: E731 - allocated once
+    pin.irq(press, Pin.IRQ_FALLING)
     not_before = 0
     while True:
         await flag.wait()

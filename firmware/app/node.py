@@ -78,6 +78,7 @@ class Node:
         self.ring = Ring(Files("state/ring"), _RECENT)
         self.epoch = state.Epoch(self.files)
         self.clock = Clock(settings["interval_s"] * 500)
+        restore.profile(self)
         self.intervals = restore.intervals(self)
         self.intervals.begin(self.started_at)
         state.save_totals(self.files, self.intervals)
@@ -151,7 +152,7 @@ class Node:
 
     def _battery_level(self):
         """DevStatusAns: 0 on external power, else 1..254 (3.0 V to 4.2 V of a lithium cell)."""
-        battery = self.board.battery_mv()
+        battery = self.battery_mv
         if battery is None:
             return 0
         return 1 + min(253, max(0, (battery - 3000) * 253 // 1200))

@@ -27,6 +27,22 @@ _SAFE = b"safe mode: "
 _TOLD = const(21)
 
 
+def profile(node):
+    """What only some nodes have, so that no other pays for it: a calibrated board, light sleep."""
+    settings = node.settings
+    permille, offset = settings["battery_permille"], settings["temperature_offset"]
+    if permille != 1000 or offset:
+        from app.calibrated import Calibrated
+
+        node.board = Calibrated(node.board, permille, offset)
+    if settings["sleep"] == "light" and not node.safe:
+        from app import sleep
+
+        sleep.begin(node)
+    for name in ("battery_permille", "temperature_offset", "sleep"):
+        del settings[name]
+
+
 def intervals(node):
     """The Intervals of `node`: the stored totals and open interval, or those of a new epoch.
 

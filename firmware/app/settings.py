@@ -80,11 +80,37 @@ TABLE = (
         "GPIO that a closed case connects to ground; null: it has no such switch",
         12,
     ),
+    (
+        "battery_permille",
+        INT,
+        (900, 1100),
+        1000,
+        "battery voltage as a meter shows it, in per mille of what the board tells",
+        14,
+    ),
+    (
+        "temperature_offset",
+        INT,
+        (-300, 300),
+        0,
+        "so many tenths of a degree are added to what the board tells",
+        15,
+    ),
+    (
+        "sleep",
+        CHOICE,
+        ("none", "light"),
+        "none",
+        "light: the processor sleeps between passages; contacts and presences of one edge, without ok_pin",
+        16,
+    ),
     ("channels", "list", (1, 8), REQUIRED, "what is counted, in the order of the frames", 13),
 )
 # What a channel's sensor can be, and in a row of a channel's settings the kinds that have this one.
 KINDS = ("pulse", "contact", "presence", "direction", "tube", "radar")
 _BOUNCING = ("contact", "presence", "direction")
+# Kinds whose pin may wake the processor from light sleep.
+_WAKING = ("contact", "presence")
 _SEVERAL = ("direction", "tube", "radar")
 # Outputs of the kinds that tell passages apart, in the order in which their sensors count them.
 OUTPUTS = {
@@ -427,7 +453,26 @@ def validate(document):
     if offset is not None and offset > last_offset_s(interval):
         raise SettingsError("uplink_offset_s: at most %d at this interval" % last_offset_s(interval))
     _hardware([entry for entry in settings["channels"] if entry.get("shares") is None])
+    if settings["sleep"] == "light":
+        for i, entry in enumerate(settings["channels"]):
+            _sleeps("channels[%d]" % i, entry, settings["channels"][0])
     return settings
+
+
+def _sleeps(where, entry, first):
+    """Refuse a channel that light sleep would make blind; marks the others."""
+    if entry["sensor"] not in _WAKING:
+        raise SettingsError(
+            "sleep: %s: a %s sensor counts nothing while the processor sleeps; use %s, or sleep none"
+            % (where, entry["sensor"], " or ".join(_WAKING))
+        )
+    if entry["ok_pin"] is not None:
+        raise SettingsError("sleep: %s: nobody watches an ok_pin while the processor sleeps" % where)
+    if entry.get("jam_occupancy") is not None:
+        raise SettingsError("sleep: %s: congestion is looked for every 10 s, so nobody sleeps" % where)
+    if entry["edge"] != first["edge"]:
+        raise SettingsError("sleep: %s.edge: one level wakes for all pins, so all have the same edge" % where)
+    entry["asleep"] = True
 
 
 def _hardware(sensors):

@@ -100,7 +100,15 @@ class Uplinks:
 
     def backfill(self, unsynced, first, end):
         """Send the stored records [first, end), in as many frames as it takes."""
-        self._queue.append(_Rows(self._node, unsynced, first, end))
+        node = self._node
+
+        def rows(room):
+            # Port, frame or None, whether it was the last.
+            nonlocal first
+            frame, first = modules.made("backfill", node, unsynced, first, end, room)
+            return ports.BACKFILL, frame, first >= end
+
+        self._queue.append(rows)
 
     # --- the task
 
@@ -149,7 +157,8 @@ class Uplinks:
         """(uptime, coroutine function) of what comes next."""
         node = self._node
         now = node.uptime()
-        due, send = now + _DAY_MS, _nothing
+        # Nothing: it is never due before this is asked again.
+        due, send = now + _DAY_MS, None
         alarm_at = node.alarms.due()
         if alarm_at is not None and alarm_at <= now:
             return alarm_at, self._send_alarm
@@ -439,23 +448,3 @@ class Uplinks:
                 False, node.clock.utc_ms(self._heard_at) // (intervals.interval_s * 1000), intervals.slot
             )
         self._heard_at, self._unheard, self._missed = now, 0, 0
-
-
-class _Rows:
-    """Backfill of a range, frame by frame: called with the room it gives (port, frame or None, whether it was the last)."""
-
-    def __init__(self, node, unsynced, first, end):
-        self._node = node
-        self._unsynced = unsynced
-        self._first = first
-        self._end = end
-
-    def __call__(self, room):
-        frame, self._first = modules.made(
-            "backfill", self._node, self._unsynced, self._first, self._end, room
-        )
-        return ports.BACKFILL, frame, self._first >= self._end
-
-
-async def _nothing():
-    pass

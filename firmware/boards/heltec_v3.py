@@ -12,6 +12,7 @@ from radio.sx1262 import Sx1262
 from radio.transceiver import Transceiver
 
 PCNT_UNITS = 4
+NSS = 8
 LED = (35, 1)
 BUTTON = (0, True)
 DISPLAY = (18, 17, 21, 36)
@@ -22,7 +23,7 @@ def radio():
     return Transceiver(
         Sx1262(
             SPI(1, baudrate=8000000, sck=Pin(9), mosi=Pin(10), miso=Pin(11)),
-            nss=Pin(8, Pin.OUT, value=1),
+            nss=Pin(NSS, Pin.OUT, value=1),
             reset=Pin(12, Pin.OUT, value=1),
             busy=Pin(13, Pin.IN),
             dio1=Pin(14, Pin.IN),

@@ -12,6 +12,7 @@ from radio.sx1262 import Sx1262
 from radio.transceiver import Transceiver
 
 PCNT_UNITS = 4
+NSS = 7
 LED = (37, 1)
 BUTTON = (0, True)
 DISPLAY = (17, 18, None, None)
@@ -22,7 +23,7 @@ def radio():
     return Transceiver(
         Sx1262(
             SPI(1, baudrate=8000000, sck=Pin(5), mosi=Pin(6), miso=Pin(3)),
-            nss=Pin(7, Pin.OUT, value=1),
+            nss=Pin(NSS, Pin.OUT, value=1),
             reset=Pin(8, Pin.OUT, value=1),
             busy=Pin(34, Pin.IN),
             dio1=Pin(33, Pin.IN),

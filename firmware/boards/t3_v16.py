@@ -11,6 +11,7 @@ from radio.sx1276 import Sx1276
 from radio.transceiver import Transceiver
 
 PCNT_UNITS = 8
+NSS = 18
 LED = (25, 1)
 BUTTON = None
 DISPLAY = (22, 21, None, None)
@@ -21,7 +22,7 @@ def radio():
     return Transceiver(
         Sx1276(
             SPI(1, baudrate=8000000, sck=Pin(5), mosi=Pin(27), miso=Pin(19)),
-            nss=Pin(18, Pin.OUT, value=1),
+            nss=Pin(NSS, Pin.OUT, value=1),
             reset=Pin(23, Pin.OUT, value=1),
             dio0=Pin(26, Pin.IN),
             dio1=Pin(33, Pin.IN),

@@ -15,6 +15,7 @@ from radio.sx1276 import Sx1276
 from radio.transceiver import Transceiver
 
 PCNT_UNITS = 8
+NSS = 18
 # Bright at 0: BOARD_LED and LED_ON of utilities.h, V1.1 and V1.2. The V1.0 has none there, where it does nothing.
 LED = (4, 0)
 # BUTTON_PIN of utilities.h, the one in the middle; the chip has no pull resistor there, the board has one.
@@ -64,7 +65,7 @@ def radio():
     return Transceiver(
         Sx1276(
             SPI(1, baudrate=8000000, sck=Pin(5), mosi=Pin(27), miso=Pin(19)),
-            nss=Pin(18, Pin.OUT, value=1),
+            nss=Pin(NSS, Pin.OUT, value=1),
             reset=Pin(23, Pin.OUT, value=1),
             dio0=Pin(26, Pin.IN),
             dio1=Pin(33, Pin.IN),

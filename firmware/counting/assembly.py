@@ -48,7 +48,8 @@ def assemble(channels, units):
             owner = i
             owners[i] = len(sensors)
             least, most = COUNTERS[entry["sensor"]]
-            extra = min(spare, most - least)
+            # Asleep a counter stands still: it would show less than the interrupts.
+            extra = 0 if entry.get("asleep") else min(spare, most - least)
             spare -= extra
             sensors.append(_make(entry, range(unit, unit + least + extra)))
             silent_s.append(entry.get("silent_s"))

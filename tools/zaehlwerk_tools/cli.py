@@ -615,6 +615,9 @@ def bench_node(
         str,
         typer.Option(metavar="KIND", help="pulse, contact, presence, direction, tube or radar."),
     ] = "pulse",
+    sleep: Annotated[
+        bool, typer.Option("--sleep", help="With the low-power profile; contact and presence only.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """What the node's program costs on a board: heap, flash, work and charge of a virtual day, with MicroPython of 32 bit.
@@ -622,6 +625,8 @@ def bench_node(
     Example: [bold]zaehlwerk bench node[/bold]
 
     Example: [bold]zaehlwerk bench node --board t_beam_v12 --sensor radar --json[/bold]
+
+    Example: [bold]zaehlwerk bench node --sensor contact --sleep[/bold]
 
     Exit status: 0 if it keeps within its budget, 1 if not, 2 if it could not be run.
     """
@@ -631,7 +636,7 @@ def bench_node(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from zaehlwerk_tools.node_bench.command import run  # noqa: PLC0415
 
-    raise typer.Exit(run(board, sensor, as_json=as_json))
+    raise typer.Exit(run(board, sensor, as_json=as_json, sleep=sleep))
 
 
 @bench.command("bridge")

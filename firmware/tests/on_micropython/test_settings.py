@@ -61,6 +61,8 @@ def test_every_bad_value_names_the_setting_and_what_is_allowed():
         (with_value("board", "../secret"), ("board", "letters")),
         (with_value("board", ""), ("board",)),
         (with_value("colour", "red"), ("colour", "unknown", "dev_eui")),
+        (with_value("battery_permille", 1101), ("battery_permille", "900", "1100")),
+        (with_value("temperature_offset", 0.5), ("temperature_offset", "whole number")),
         (with_value("channels", []), ("channels", "1 to 8")),
         (with_value("channels", GOOD["channels"] * 9), ("channels", "1 to 8")),
         (with_value("channels", {"pin": 4}), ("channels",)),
@@ -79,6 +81,39 @@ def test_every_bad_value_names_the_setting_and_what_is_allowed():
         text = complaint(document)
         for word in words:
             assert word in text, (document, text)
+
+
+def test_sleep_is_refused_where_it_would_make_a_channel_blind():
+    contact = {"class": "bicycle", "sensor": "contact", "pin": 4}
+    presence = {"class": "kfz", "sensor": "presence", "pin": 5}
+    for channels, words in (
+        ([{"class": "bicycle", "pin": 4}], ("channels[0]", "pulse", "contact or presence")),
+        (
+            [contact, {"class": "kfz", "sensor": "radar", "pin": 6}],
+            ("channels[1]", "radar"),
+        ),
+        ([dict(contact, sensor="direction", pin_b=6)], ("channels[0]", "direction")),
+        ([dict(contact, ok_pin=7)], ("channels[0]", "ok_pin")),
+        ([contact, dict(presence, jam_occupancy=300)], ("channels[1]", "congestion")),
+        ([contact, dict(presence, edge="falling")], ("channels[1].edge", "one level")),
+    ):
+        document = with_value("channels", channels)
+        settings.validate(document)
+        text = complaint(dict(document, sleep="light"))
+        assert text.startswith("sleep: ")
+        for word in words:
+            assert word in text, (channels, text)
+    assert "none, light" in complaint(with_value("sleep", True))
+
+
+def test_sleep_is_taken_where_every_sensor_allows_it():
+    channels = [
+        {"class": "bicycle", "sensor": "contact", "pin": 4, "edge": "falling"},
+        {"class": "kfz", "sensor": "presence", "pin": 5, "edge": "falling"},
+    ]
+    found = settings.validate(dict(with_value("channels", channels), sleep="light"))
+    assert found["sleep"] == "light"
+    assert settings.validate(with_value("channels", channels))["sleep"] == "none"
 
 
 def test_a_missing_setting_is_named():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from zaehlwerk_tools.node_bench.virtual_day import Course, run_day
 from zaehlwerk_tools.sensors import Kind
 from zaehlwerk_tools.simulator.firmware_tree import NodeTree, build_tree
 from zaehlwerk_tools.simulator.known_boards import KNOWN_BOARDS
+from zaehlwerk_tools.simulator.scheduler import NS
 
 PROTOCOL = Path(zaehlwerk_protocol.__file__).parent
 MICROPYTHON32 = MICROPYTHON.with_name("micropython32")
@@ -94,3 +96,23 @@ async def test_an_hour_of_the_day_joins_counts_and_finds_a_peak_within_the_budge
     assert 50_000 < heap["heap_after_boot"] < heap["heap_live_most"]
     assert beyond_budget({**GOOD, **heap}) == []
     assert sum(day.radio_ns.values()) == pytest.approx(3600e9, rel=0.001)
+
+
+@pytest.mark.parametrize("sensor", [Kind.CONTACT, Kind.PRESENCE])
+def test_a_node_with_the_low_power_profile_sleeps_on_the_network_and_breaks_no_rule(
+    tree: NodeTree, tmp_path: Path, sensor: Kind
+) -> None:
+    """Two hours with traffic, on a network that answers: after the lamp's ten minutes it sleeps most of the time."""
+    course = Course(KNOWN_BOARDS["heltec_v3"], HEAP, seconds=2 * 3600, sensor=sensor, sleep=True)
+    day = asyncio.run(run_day(course, tree, MICROPYTHON32, tmp_path))
+    assert day.light_sleep_ns > 0.7 * (2 * 3600 - 600) * NS
+    assert day.joins == 1
+    assert day.downlinks > 3
+    assert day.notes == []
+    assert day.violations == []
+    assert day.duty_cycle_violations == 0
+
+
+def test_light_sleep_is_measured_with_sensors_that_allow_it_alone() -> None:
+    with pytest.raises(ZaehlwerkError, match="--sleep: not with --sensor pulse"):
+        run("heltec_v3", "pulse", as_json=True, sleep=True)

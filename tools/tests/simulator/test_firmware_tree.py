@@ -35,7 +35,7 @@ def files(tree: NodeTree) -> set[str]:
 def test_a_tree_holds_what_the_node_needs(tmp_path: Path) -> None:
     """main.py as it is, everything else compiled, no tests; the virtual board beside the firmware's own."""
     tree = build_tree(make_firmware(tmp_path / "firmware"), None, tmp_path / "cache")
-    stand_ins = {"esp32.mpy", "virtual_bus.mpy", "virtual_pcnt.mpy", "virtual_uart.mpy"}
+    stand_ins = {"esp32.mpy"} | {f"virtual_{name}.mpy" for name in ("bus", "pcnt", "sleep", "uart")}
     assert files(tree) == {"main.py", "app/thing.mpy", *stand_ins}
     assert (tree.node / "main.py").read_text() == "import app.thing\n"
 

@@ -16,7 +16,7 @@ from zaehlwerk_tools.node_bench.heap_shares import by_room, heap_shares, in_orde
 from zaehlwerk_tools.node_bench.virtual_day import Course, Day, run_day
 from zaehlwerk_tools.sensors import Kind
 from zaehlwerk_tools.simulator.board import BoardError
-from zaehlwerk_tools.simulator.board_spec import INTERRUPT_HEAP, STUB_HEAP
+from zaehlwerk_tools.simulator.board_spec import INTERRUPT_HEAP, SLEEP_HEAP, STUB_HEAP
 from zaehlwerk_tools.simulator.firmware_tree import NodeTree, build_tree
 from zaehlwerk_tools.simulator.known_boards import KnownBoard
 
@@ -39,13 +39,15 @@ _LARGEST = re.compile(r"max free sz: (\d+)")
 Tell = Callable[[str], None]
 
 
-def bench_node(checkout: Path, board: KnownBoard, sensor: Kind, tell: Tell) -> dict[str, object]:
-    """Measure with this kind of sensor; `tell` is given a line about each step. Raises ZaehlwerkError where something cannot be run."""
+def bench_node(
+    checkout: Path, board: KnownBoard, sensor: Kind, tell: Tell, *, sleep: bool = False
+) -> dict[str, object]:
+    """Measure with this kind of sensor, and with light sleep if asked to; `tell` is given a line about each step. Raises ZaehlwerkError where something cannot be run."""
     micropython = find_micropython(checkout, 32).path
     protocol = Path(zaehlwerk_protocol.__file__).parent
     tree = build_tree(checkout / "firmware", protocol, checkout / ".runtime" / "node")
     with tempfile.TemporaryDirectory(prefix="zaehlwerk-bench-") as name:
-        runs = _Runs(tree, micropython, Path(name), board, sensor)
+        runs = _Runs(tree, micropython, Path(name), board, sensor, sleep)
         tell(f"a day with {HEAP // 1024} kB of heap, every peak looked for")
         probed = runs.day(HEAP, probe=True)
         tell(f"a day with {SMALL_HEAP // 1024} kB")
@@ -57,7 +59,8 @@ def bench_node(checkout: Path, board: KnownBoard, sensor: Kind, tell: Tell) -> d
     return {
         "board": board.name,
         "sensor": str(sensor),
-        **heap_at_its_fullest(probed.log, sensor),
+        "sleep": sleep,
+        **heap_at_its_fullest(probed.log, sensor, sleep),
         f"runs_with_{SMALL_HEAP // 1024}k": small is not None,
         "heap_smallest": smallest,
         **_code(checkout / "firmware", tree, micropython, board),
@@ -67,9 +70,10 @@ def bench_node(checkout: Path, board: KnownBoard, sensor: Kind, tell: Tell) -> d
     }
 
 
-def heap_at_its_fullest(log: str, sensor: Kind) -> dict[str, int | float]:
+def heap_at_its_fullest(log: str, sensor: Kind, sleep: bool = False) -> dict[str, int | float]:
     """What the log of a probed day with HEAP says, bytes."""
-    started, most, largest = _peaks(log, STUB_HEAP[32] + (sensor is not Kind.PULSE) * INTERRUPT_HEAP[32])
+    stub = STUB_HEAP[32] + (sensor is not Kind.PULSE) * INTERRUPT_HEAP[32] + sleep * SLEEP_HEAP[32]
+    started, most, largest = _peaks(log, stub)
     return {
         "heap": HEAP,
         "heap_after_boot": started,
@@ -106,13 +110,17 @@ def _work(day: Day, hoard: Day) -> dict[str, object]:
 
 
 def _charge(day: Day, board: KnownBoard) -> dict[str, object]:
-    """The processor counts as computing while its radio is awake; PCNT counts all the time, so it never sleeps."""
+    """The processor counts as computing while its radio is awake, and as waiting when that and itself are not asleep."""
     observed = sum(day.radio_ns.values())
-    asleep = sum(day.radio_ns.get(state, 0) for state in ("off", "sleep_cold", "sleep_warm"))
-    charge = consumption(
-        BOARDS[board.file], day.radio_ns, {"active": observed - asleep, "idle": asleep}, observed
-    )
+    calm = sum(day.radio_ns.get(state, 0) for state in ("off", "sleep_cold", "sleep_warm"))
+    processor = {
+        "active": observed - calm,
+        "idle": calm - day.light_sleep_ns,
+        "light_sleep": day.light_sleep_ns,
+    }
+    charge = consumption(BOARDS[board.file], day.radio_ns, processor, observed)
     return {
+        "processor_seconds": {state: round(ns / 1e9, 3) for state, ns in processor.items()},
         "radio_seconds": {state: round(ns / 1e9, 3) for state, ns in day.radio_ns.items()},
         "charge_mah_per_day": round(charge.total, 2),
         "charge_mah_per_day_radio": round(sum(charge.radio.values()), 3),
@@ -126,9 +134,10 @@ class _Runs:
     """Days of one board, each in a folder of its own."""
 
     def __init__(
-        self, tree: NodeTree, micropython: Path, folder: Path, board: KnownBoard, sensor: Kind
+        self, tree: NodeTree, micropython: Path, folder: Path, board: KnownBoard, sensor: Kind, sleep: bool
     ) -> None:
         self._sensor = sensor
+        self._sleep = sleep
         self._tree = tree
         self._micropython = micropython
         self._folder = folder
@@ -139,7 +148,7 @@ class _Runs:
         self._count += 1
         folder = self._folder / f"day-{self._count}"
         folder.mkdir()
-        course = Course(self._board, heap, probe, hoard, sensor=self._sensor)
+        course = Course(self._board, heap, probe, hoard, sensor=self._sensor, sleep=self._sleep)
         return asyncio.run(run_day(course, self._tree, self._micropython, folder))
 
     def try_day(self, heap: int) -> Day | None:

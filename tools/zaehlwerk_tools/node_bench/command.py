@@ -23,16 +23,23 @@ LEAST_BLOCK = 8 * 1024
 _RUNS_SMALL = f"runs_with_{SMALL_HEAP // 1024}k"
 
 
-def run(board: str, sensor: str, *, as_json: bool) -> int:
-    """Measure, tell; the exit status. ZaehlwerkError for a board or sensor that nobody knows, or what cannot be run."""
+def run(board: str, sensor: str, *, as_json: bool, sleep: bool = False) -> int:
+    """Measure, tell; the exit status. ZaehlwerkError for a board or sensor that nobody knows, or what cannot be run; sleep: with
+    the low-power profile."""
     known = KNOWN_BOARDS.get(board)
     if known is None:
         raise ZaehlwerkError(f"--board {board}: known are {', '.join(KNOWN_BOARDS)}")
     if sensor not in list(Kind):
         raise ZaehlwerkError(f"--sensor {sensor}: known are {', '.join(Kind)}")
+    if sleep and sensor not in (Kind.CONTACT, Kind.PRESENCE):
+        raise ZaehlwerkError(
+            f"--sleep: not with --sensor {sensor}, only with {Kind.CONTACT} and {Kind.PRESENCE}"
+        )
     aside = Console(stderr=True)
     with aside.status("measuring") as status:
-        numbers = bench_node(CHECKOUT, known, Kind(sensor), lambda told: status.update(f"measuring: {told}"))
+        numbers = bench_node(
+            CHECKOUT, known, Kind(sensor), lambda told: status.update(f"measuring: {told}"), sleep=sleep
+        )
     broken = beyond_budget(numbers)
     if as_json:
         sys.stdout.write(json.dumps(numbers, separators=(",", ":")) + "\n")

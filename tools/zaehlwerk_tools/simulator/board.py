@@ -20,6 +20,7 @@ from zaehlwerk_tools.simulator.board_spec import (
     BOOT_NS,
     INTERRUPT_HEAP,
     RTC_MEMORY,
+    SLEEP_HEAP,
     STUB_HEAP,
     BoardError,
     BoardSpec,
@@ -65,6 +66,9 @@ class Board:
         self.outputs: list[tuple[int, int, int]] = []  # (ns, pin, level)
         self.ended = False
         self.messages = 0
+        self.light_sleep_ns = 0
+        """How long its processor has been in light sleep; what a power cut ended is left out."""
+        self.light_sleeps = 0
         self.serial_out: dict[int, bytes] = {}
         """What the program has written to each UART since the start."""
         self._receivers: dict[int, SerialReceiver] = {}
@@ -113,6 +117,7 @@ class Board:
             Op.NVS: self._nvs_request,
             Op.ANALOG: self._analog,
             Op.OUTPUT: self._output,
+            Op.SLEPT: self._slept,
         }
 
     # -- the outside's view --------------------------------------------------------------------------------------
@@ -193,13 +198,16 @@ class Board:
             | spec.strict << 1
             | spec.probe << 2
             | spec.hoard << 3
-            | spec.inputs.interrupting << 4,
+            | spec.inputs.interrupting << 4
+            | (spec.sleep_ppm is not None) << 5,
             spec.lateness.gc_ms,
+            spec.sleep_ppm or 0,
         )
         self._receivers.clear()
         command = [str(self._micropython.with_name("micropython32" if spec.bits == 32 else "micropython"))]
         if spec.heap is not None:
             stub = STUB_HEAP[spec.bits] + spec.inputs.interrupting * INTERRUPT_HEAP[spec.bits]
+            stub += (spec.sleep_ppm is not None) * SLEEP_HEAP[spec.bits]
             command += ["-X", f"heapsize={spec.heap + stub}"]
         with self.log.open("a") as log:
             log.write(f"--- boot {boot} at {at_ns / NS:.6f} s UTC, reset cause {cause.name}\n")
@@ -487,6 +495,11 @@ class Board:
         if battery.enable is not None and self._outputs.get(battery.enable[0]) != battery.enable[1]:
             return 0
         return millivolts * 1000 * battery.num // battery.den
+
+    def _slept(self, message: Message) -> None:
+        begun_ns = self._clock.world_ns(*wire.MOMENT.unpack(message.payload))
+        self.light_sleep_ns += self._clock.world_ns(message.ms, message.us) - begun_ns
+        self.light_sleeps += 1
 
     def _output(self, message: Message) -> None:
         pin, level = message.payload

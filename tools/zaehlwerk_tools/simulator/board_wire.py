@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 HEADER = struct.Struct("<BHIH")
-BOOT = struct.Struct("<IIIHIIIIIBB8s6s6sIHHBB")
+BOOT = struct.Struct("<IIIHIIIIIBB8s6s6sIHHBBh")
 MOMENT = struct.Struct("<IH")
 COUNT = struct.Struct("<IIH")
 LEVEL = struct.Struct("<BIH")
@@ -72,6 +72,7 @@ class Op(IntEnum):
     NVS = ord("V")  # command, namespace, key, data -> i16 code, length u16, data
     ANALOG = ord("A")  # kind, number -> i32
     OUTPUT = ord("O")  # pin, level
+    SLEPT = ord("j")  # MOMENT since which the board was in light sleep, until now
 
 
 class Message(NamedTuple):

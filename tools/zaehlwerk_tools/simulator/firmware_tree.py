@@ -31,6 +31,7 @@ _NAMES = "names.json"
 STAND_INS = {
     "node/esp32.py": "virtual_esp32.py",
     "node/virtual_pcnt.py": "virtual_pcnt.py",
+    "node/virtual_sleep.py": "virtual_sleep.py",
     "node/virtual_bus.py": "virtual_bus.py",
     "node/virtual_uart.py": "virtual_uart.py",
 }

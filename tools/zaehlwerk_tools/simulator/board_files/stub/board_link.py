@@ -43,6 +43,8 @@ always_late = 0
 stale = False  # the radio was spoken to, and what its lines are since then was not asked
 strict = 0  # interrupt handlers may not allocate
 edges = None  # the module virtual_edges, where trains of edges are played
+asleep = False  # light sleep: no edge reaches an interrupt
+_drift_us = 0
 _dice = 1
 
 buffer = bytearray(_HEADER + 264)
@@ -310,6 +312,8 @@ def set_lines(mask):
 def interrupt(handler, pin):
     """An interrupt handler runs."""
     global woken
+    if asleep:
+        return
     woken = True
     if strict:
         micropython.heap_lock()
@@ -319,6 +323,15 @@ def interrupt(handler, pin):
             micropython.heap_unlock()
     else:
         handler(pin)
+
+
+def drift(some_us):
+    """The ticks are so much further than the time that has passed."""
+    global ms_offset, us_offset, _drift_us
+    us_offset = (us_offset + some_us) & _MASK
+    _drift_us += some_us
+    ms_offset = (ms_offset + _drift_us // 1000) & _MASK
+    _drift_us %= 1000
 
 
 def lateness(most):

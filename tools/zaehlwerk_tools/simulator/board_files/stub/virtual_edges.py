@@ -28,6 +28,7 @@ _running = False
 _handling = False  # a handler runs, with the heap locked if the board is strict
 _late = False
 _sources = []
+_detached = {}  # lines without a handler, by pin: a program that takes it off and on again costs no memory
 lost = 0  # handlers that found no place in the queue
 
 
@@ -44,13 +45,16 @@ class _Line:
     """A pin with a handler. `level` is as of the last edge that was taken in; (ms, us) is the next edge."""
 
     def __init__(self, pin, handler, trigger):
+        self._head = array("I", (0,))
+        self._ms = array("I", bytes(4 * _PIECE))
+        self._us = array("H", bytes(2 * _PIECE))
+        self.attach(pin, handler, trigger)
+
+    def attach(self, pin, handler, trigger):
         self.pin = pin
         self.handler = handler
         self.trigger = trigger
         self.latched = False
-        self._head = array("I", (0,))
-        self._ms = array("I", bytes(4 * _PIECE))
-        self._us = array("H", bytes(2 * _PIECE))
         self._fetch(_link.ms, _link.us)
 
     def _fetch(self, ms, us):
@@ -81,7 +85,7 @@ class _Line:
 
     def happen(self, deaf):
         self.level ^= 1
-        if self.trigger & (1 if self.level else 2):
+        if self.trigger & (1 if self.level else 2) and not _link.asleep:
             if deaf:
                 self.latched = True
             else:
@@ -97,10 +101,15 @@ def attach(pin, handler, trigger):
     for source in _sources:
         if isinstance(source, _Line) and source.pin._id == pin._id:
             _sources.remove(source)
+            _detached[pin._id] = source
             break
     if handler is None:
         return None
-    line = _Line(pin, handler, trigger)
+    line = _detached.pop(pin._id, None)
+    if line is None:
+        line = _Line(pin, handler, trigger)
+    else:
+        line.attach(pin, handler, trigger)
     add(line, pin._id)
     return line
 
@@ -158,6 +167,11 @@ def _run():
     global _first, _count, _running, _handling
     if _running or _late:
         return
+    if _link.asleep:
+        # What is in the queue waits there.
+        _collect(False)
+        set_alarm()
+        return
     firing = _link._firing
     _running = _link._firing = True
     try:
@@ -183,7 +197,7 @@ def _run():
 
 def set_alarm():
     """The next thing that happens."""
-    ms, us = (_link.ms, _link.us) if _count else (_link.NEVER, 0)
+    ms, us = (_link.ms, _link.us) if _count and not _link.asleep else (_link.NEVER, 0)
     for source in _sources:
         if source.ms < ms or (source.ms == ms and source.us < us):
             ms = source.ms
@@ -193,7 +207,7 @@ def set_alarm():
 
 def _fire():
     global _late, stall_ms, stall_us
-    if _link.irq_late_ms and not _late:
+    if _link.irq_late_ms and not _late and not _link.asleep:
         _late = True
         stall_ms = _link.ms
         stall_us = _link.us

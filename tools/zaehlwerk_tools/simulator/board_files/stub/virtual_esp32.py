@@ -4,6 +4,7 @@ import struct
 
 import board_link as _link
 
+WAKEUP_ALL_LOW, WAKEUP_ANY_HIGH = False, True
 _NOT_FOUND, _TYPE, _KEY_TOO_LONG, _LENGTH = -0x1102, -0x1103, -0x1109, -0x110C
 
 
@@ -12,6 +13,10 @@ def __getattr__(name):
         from virtual_pcnt import PCNT
 
         return PCNT
+    if name == "wake_on_gpio":
+        from virtual_sleep import wake_on_gpio
+
+        return wake_on_gpio
     raise AttributeError(name)
 
 

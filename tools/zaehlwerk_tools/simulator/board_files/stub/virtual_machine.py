@@ -9,6 +9,7 @@ import board_link as _link
 from micropython import const
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+TIMER_WAKE = 4
 _PIN_READ_US = const(20)
 _QUEUE = const(8)  # depth of the scheduler's queue; what does not fit is lost without a word (machine_pin.c)
 
@@ -178,6 +179,8 @@ class Counter:
                 _link.edges.locked(True)
         return self._seen
 
+    _total = _edges
+
     def value(self, value=None):
         if self._pin is None:
             raise RuntimeError("not initialised")
@@ -296,8 +299,16 @@ def deepsleep(time_ms=None):
     _reset(DEEPSLEEP_RESET, time_ms)
 
 
-def lightsleep(time_ms=0):
-    _link.move_to(_link.ms + time_ms, _link.us)
+def lightsleep(time_ms=None):
+    import virtual_sleep
+
+    virtual_sleep.sleep(time_ms)
+
+
+def wake_reason():
+    import virtual_sleep
+
+    return virtual_sleep.cause
 
 
 def idle():

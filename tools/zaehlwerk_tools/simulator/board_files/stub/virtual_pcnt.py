@@ -76,6 +76,8 @@ class PCNT:
                 total += self._edges(edge) * (1 if action == PCNT.INCREMENT else -1)
         return total
 
+    _total = _hardware
+
     def _raw(self):
         return self._held + self._hardware() - self._base if self._running else self._held
 
