@@ -213,7 +213,6 @@ class Node:
         uplinks = Uplinks(self)
         tasks = [
             ("recorder", recorder.run),
-            ("moments", recorder.moments),
             ("uplinks", uplinks.run),
             ("probation", self._probation),
         ]

@@ -41,6 +41,7 @@ class Recorder:
             node.intervals.read(now, *node.inputs.read())
             while self._next <= now:
                 self._next += SNAPSHOT_MS
+            state.keep_moment(node)
             async with node.quiet:
                 node.ring.hold()
                 self._settle(now)
@@ -52,15 +53,18 @@ class Recorder:
             self._feed()
 
     async def _sleep(self):
-        """Until the next boundary, the next minute, or news of the time."""
+        """Until the next boundary, the next minute, or news of the time; what is counted is kept meanwhile."""
         node = self._node
         due = self._next
         if node.intervals.live:
             due = min(due, node.clock.uptime_ms(node.intervals.boundary_ms()))
-        wait = due - node.uptime()
-        if wait > 0 and not node.time_news.is_set():
+        while not node.time_news.is_set():
+            wait = due - node.uptime()
+            if wait <= 0:
+                break
+            state.keep_moment(node)
             try:
-                await asyncio.wait_for_ms(node.time_news.wait(), wait)
+                await asyncio.wait_for_ms(node.time_news.wait(), min(wait, _MOMENT_MS))
             except asyncio.TimeoutError:  # noqa: UP041 - MicroPython has no other
                 pass
         node.time_news.clear()
@@ -97,12 +101,6 @@ class Recorder:
             if self._silences_at:
                 self._node.alarms.rarely("store_silences")
             self._silences_at = now + _DAY_MS
-
-    async def moments(self):
-        """For ever: keep what was counted where a watchdog or a crash cannot take it."""
-        while True:
-            state.keep_moment(self._node)
-            await asyncio.sleep_ms(_MOMENT_MS)
 
     async def look(self):
         """For ever: see whether traffic has come to a halt, so often that it is known at once."""

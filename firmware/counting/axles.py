@@ -129,9 +129,10 @@ class Axles:
                 if (n - first) % 2 == 0 and max([self._gap(i) for i in range(first, n, 2)]) <= BICYCLE_MM:
                     reach = BICYCLE_REACH_MM
                 wait = axles[-1][1] * reach // self._distance
-            if quiet > max(LEAST_US, wait):
-                self._close()
-        elif self._parked and (now - self._parked_at) & TICKS > UNSURE_US:
+            if quiet <= max(LEAST_US, wait):
+                return
+            self._close()
+        if self._parked and (now - self._parked_at) & TICKS > UNSURE_US:
             self._release()
 
     def _release(self):

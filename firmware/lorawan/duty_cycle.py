@@ -39,7 +39,5 @@ class DutyCycle:
 
     def _rest_ms(self, airtime_us, n):
         share_ms = _HOUR_MS // n - self._region.LONGEST_MS
-        if share_ms <= 0:
-            return _HOUR_MS
         turn_ms = (airtime_us * (_HOUR_MS // 1000) + share_ms - 1) // share_ms
         return min(_HOUR_MS, turn_ms - airtime_us // 1000)

@@ -13,7 +13,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from counting import AMBIGUOUS, TICKS
-from counting.axles import BICYCLE_REACH_MM, DEAD_AFTER, LEAST_US, MOST, REACH_MM, TOO_FAST, UNIT, Axles
+from counting.axles import (
+    BICYCLE_REACH_MM,
+    DEAD_AFTER,
+    LEAST_US,
+    MOST,
+    REACH_MM,
+    TOO_FAST,
+    UNIT,
+    UNSURE_US,
+    Axles,
+)
 from counting.speeds import CLASSES, WIDTH, Speeds
 
 MOTOR, BICYCLE, UNKNOWN = 0, 2, 4
@@ -385,6 +395,21 @@ def test_a_lost_hit_makes_its_vehicle_unknown_and_leaves_those_3_s_later() -> No
         assert counted.outputs[-3:] == [BICYCLE + 1, MOTOR, BICYCLE + 1]
         assert counted.outputs[:-3] == [UNKNOWN]
         assert counted.axles.notes == AMBIGUOUS
+
+
+def test_what_was_spoilt_is_told_by_the_first_reading_after_nothing_can_belong_to_it() -> None:
+    told: list[tuple[int, int | None]] = []
+    axles = Axles(1000, lambda output, speed: told.append((output, speed)))
+    (first, *_, last) = sorted(Vehicle((0, 2700), 500, False, MOTOR).hits(1000, 1_000_000))
+    axles.hit(*first)
+    axles.hit(*last)
+    axles.settle(last[0] + UNSURE_US)
+    assert told == []
+    axles = Axles(1000, lambda output, speed: told.append((output, speed)))
+    axles.hit(*first)
+    axles.hit(*last)
+    axles.settle(last[0] + UNSURE_US + 1)
+    assert told == [(UNKNOWN, None)]
 
 
 def test_faster_than_anything_drives_is_no_speed() -> None:
