@@ -5,12 +5,13 @@ import datetime as dt
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from zaehlwerk_bridge.check_certificate import SOON, not_after
 from zaehlwerk_bridge.check_finding import Findings
 from zaehlwerk_bridge.check_subscriptions import check_subscriptions
-from zaehlwerk_bridge.database import open_to_read
+from zaehlwerk_bridge.database import FAULTS, Database, Server, open_to_read
 from zaehlwerk_bridge.errors import SettingsError
 from zaehlwerk_bridge.messages import VERSION, Topics
 from zaehlwerk_bridge.mqtt_packet import PublishProperties
@@ -25,6 +26,7 @@ from zaehlwerk_bridge.mqtt_session import (
 from zaehlwerk_bridge.redaction import Redactor
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import Settings
+from zaehlwerk_bridge.store_place import store_place
 
 PACKET_WANTED = 65536
 """Bytes of a message that heals a long gap with a day of records, generously."""
@@ -216,7 +218,7 @@ async def _check_retained(findings: Findings, probe: _Probe, settings: Settings)
 
 async def _check_memory(findings: Findings, probe: _Probe, settings: Settings) -> None:
     """Whether the broker still has what it has retained for the bridge: that is what can be seen of its persistence."""
-    stations = published_checkpoints(settings.database, ASKED_FOR)
+    stations = published_checkpoints(store_place(settings, Redactor()), ASKED_FOR)
     if not stations:
         text = "cannot be seen before stations were published"
         remedy = "make sure that the broker keeps retained messages and queues over a restart (Mosquitto: `persistence true`)"
@@ -234,22 +236,27 @@ async def _check_memory(findings: Findings, probe: _Probe, settings: Settings) -
         findings.ok("persistence", f"it has what it retained of {len(stations)} stations")
 
 
-def published_checkpoints(path: Path, limit: int) -> Sequence[str]:
+def published_checkpoints(place: Path | Server, limit: int) -> Sequence[str]:
     """Stations whose newest checkpoint the broker has acknowledged, at most `limit`; none if there is no store to ask."""
     try:
-        database = open_to_read(path)
-        try:
+        with closing(_looking(place)) as database:
             rows = database.execute(
                 "SELECT station FROM reserve WHERE station IN (SELECT slug FROM station WHERE verified = 1)"
                 " AND station NOT IN (SELECT station FROM outbox WHERE topic LIKE '%/checkpoint')"
                 " ORDER BY station LIMIT ?",
                 (limit,),
             ).fetchall()
-        finally:
-            database.close()
-    except sqlite3.Error:  # none there yet, or not readable: the store's own check says so
+    except FAULTS:  # none there yet, or not readable: the store's own check says so
         return []
     return [station for (station,) in rows]
+
+
+def _looking(place: Path | Server) -> Database | sqlite3.Connection:
+    if isinstance(place, Server):
+        from zaehlwerk_bridge.postgres import PostgresDatabase  # noqa: PLC0415 - takes its time, and few need it
+
+        return PostgresDatabase(place)
+    return open_to_read(place)
 
 
 def _remedy(error: Exception, settings: Settings) -> str:

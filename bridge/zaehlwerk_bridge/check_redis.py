@@ -73,7 +73,7 @@ async def _check_group(stream: RedisStream, info: StreamInfo, settings: Settings
         )
         return
     others = [one.name for one in consumers if one.name != settings.id and one.idle_ms < ALIVE_MS]
-    if others:
+    if others and not settings.shared:
         findings.wrong(
             tried,
             f"bridge {others[0]!r} reads in it",

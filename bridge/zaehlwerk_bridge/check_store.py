@@ -23,7 +23,12 @@ NETWORK = frozenset(
 def check_store(settings: Settings, redactor: Redactor) -> Findings:
     """Look, and write nothing that stays."""
     findings = Findings("store", redactor)
-    path = settings.database
+    path = settings.database_file
+    if path is None:
+        from zaehlwerk_bridge.check_postgres import check_postgres  # noqa: PLC0415 - takes its time, and few need it
+
+        check_postgres(settings, redactor, findings)
+        return findings
     directory = path.parent
     if not directory.is_dir():
         findings.wrong("directory", f"{directory}: there is none", f"install -d -m 0750 {directory}")

@@ -21,6 +21,7 @@ from zaehlwerk_bridge.command_line import (
     read_settings,
 )
 from zaehlwerk_bridge.errors import BridgeError
+from zaehlwerk_bridge.settings import Settings
 from zaehlwerk_bridge.store_lock import PATIENCE_S
 
 
@@ -43,9 +44,9 @@ def backup(
 
     Example: zaehlwerk-bridge backup --config /etc/zaehlwerk/bridge.toml /var/backups/zaehlwerk-2026-06-21.sqlite
     """
-    settings = read_settings(config)
+    path = _file(read_settings(config), _DUMP)
     with _told(file):
-        copied = back_up(settings.database, file, overwrite=overwrite)
+        copied = back_up(path, file, overwrite=overwrite)
     if as_json:
         typer.echo(json.dumps({"ok": True, **_as_dict(copied)}))
     else:
@@ -68,9 +69,9 @@ def restore(
 
     Example: zaehlwerk-bridge restore --config /etc/zaehlwerk/bridge.toml /var/backups/zaehlwerk-2026-06-21.sqlite
     """
-    settings = read_settings(config)
-    with _told(settings.database):
-        restored = put_back(file, settings.database, PATIENCE_S)
+    path = _file(read_settings(config), _RESTORE)
+    with _told(path):
+        restored = put_back(file, path, PATIENCE_S)
     kept = restored.kept
     if as_json:
         kept_name = None if kept is None else str(kept)
@@ -79,6 +80,22 @@ def restore(
     typer.echo(_line(restored.copied))
     if kept is not None:
         typer.echo(f"{kept}: what was there before; delete it when all is well")
+
+
+_DUMP = "the database is PostgreSQL, and its copies are PostgreSQL's own: pg_dump --format=custom; BACKUP.md says how"
+_RESTORE = (
+    "the database is PostgreSQL, and its copies are put back by pg_restore, which needs one more step before a bridge"
+    " starts; BACKUP.md says which"
+)
+
+
+def _file(settings: Settings, refusal: str) -> Path:
+    """The SQLite file; what is on a server is not for these commands."""
+    path = settings.database_file
+    if path is None:
+        complain([refusal])
+        raise typer.Exit(EXIT_BAD_INPUT)
+    return path
 
 
 @contextmanager

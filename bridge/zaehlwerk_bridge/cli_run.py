@@ -31,6 +31,11 @@ from zaehlwerk_bridge.service import Bridge
 from zaehlwerk_bridge.service_manager import Report, ServiceManager, Troubles
 from zaehlwerk_bridge.settings import Settings
 from zaehlwerk_bridge.store_lock import StoreLock
+from zaehlwerk_bridge.store_place import PASSWORD_SETTING
+
+SWITCH_S = 0.001
+"""So long the store's thread may keep the interpreter while the event loop wants it. With Python's 5 ms each read and
+write of a socket would wait that long, and a broker's window of 20 messages makes many of them."""
 
 
 @dataclass(slots=True)
@@ -54,7 +59,9 @@ def run(config: ConfigOption) -> None:
     status = EXIT_OK
     try:
         _read_secrets(settings, redactor)
-        with StoreLock(settings.database):
+        # Bridges that share a database tell by themselves when two of them have one name.
+        with nullcontext() if settings.database_file is None else StoreLock(settings.database_file):
+            sys.setswitchinterval(SWITCH_S)
             asyncio.run(_run(settings, log, redactor, end))
     except SettingsError as error:
         complain(error.problems)
@@ -124,6 +131,7 @@ def _read_secrets(settings: Settings, redactor: Redactor) -> None:
         "chirpstack.api_key_file": settings.chirpstack.api_key_file,
         "chirpstack.write_key_file": settings.chirpstack.write_key_file,
         "mqtt.password_file": settings.mqtt.password_file,
+        PASSWORD_SETTING: settings.store.password_file,
     }
     for setting, path in files.items():
         if path is not None:

@@ -1,6 +1,5 @@
 """What the commands share: the option --config, exit statuses, and how a mistake is told."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from zaehlwerk_bridge.database import FAULTS
 from zaehlwerk_bridge.errors import BridgeError, SettingsError
+from zaehlwerk_bridge.redaction import Redactor
 from zaehlwerk_bridge.settings import Settings, load
 from zaehlwerk_bridge.store import Store
+from zaehlwerk_bridge.store_place import store_place
 
 EXIT_OK = 0
 EXIT_BROKEN = 1
@@ -51,16 +53,17 @@ def read_settings(config: Path) -> Settings:
 def store_beside(settings: Settings) -> Iterator[Store]:
     """Open the store of a bridge that runs or does not; what keeps it from being read or written ends the command."""
     try:
-        store = Store(settings.database, prefix=settings.prefix, bridge_id=settings.id, existing=True)
+        place = store_place(settings, Redactor())
+        store = Store(place, prefix=settings.prefix, bridge_id=settings.id, existing=True)
     except BridgeError as error:
         complain([str(error)])
         raise typer.Exit(EXIT_BAD_INPUT) from None
-    except sqlite3.Error as error:
+    except FAULTS as error:
         complain([f"{settings.database}: {error}"])
         raise typer.Exit(EXIT_BROKEN) from None
     try:
         yield store
-    except sqlite3.Error as error:
+    except FAULTS as error:
         complain([f"{settings.database}: {error}; nothing that was not told was done"])
         raise typer.Exit(EXIT_BROKEN) from None
     finally:

@@ -1,7 +1,6 @@
 """The tables of cursors and deduplication ids: which events have been taken already."""
 
-import sqlite3
-
+from zaehlwerk_bridge.database import Database, upsert
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.ledger.memory import Memory
 
@@ -9,18 +8,19 @@ KEPT_IDS = 1000
 """Deduplication ids kept of a node: far more than twice the history that a server replays."""
 FORGET_EVERY = 97
 """Ids taken before those too old are deleted; prime, so that no regular order of nodes always spares the same one."""
-PUT = "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)"
+PUT = upsert("cursor", "source, stream, position", "source, stream")
 
 
 class Cursors:
     """Tables in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection, memory: Memory) -> None:
+    def __init__(self, database: Database, memory: Memory) -> None:
         self._database = database
         self._memory = memory
         self._positions: dict[tuple[str, str], tuple[int, int]] = memory.kind()
         self._moved: dict[tuple[str, str], str] = memory.kind()
-        memory.on_commit(self._write)
+        memory.on_commit("cursor", self._write)
+        self._taken = 0
 
     def _write(self) -> None:
         """Write the cursors that were only remembered."""
@@ -46,13 +46,13 @@ class Cursors:
         if not event.dedup_id:
             return ahead
         found = self._database.execute(
-            "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)",
+            "INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             (event.dev_eui, f"{event.kind}/{event.dedup_id}", event.received_ns),
         )
         if not found.rowcount:
             return False
-        assert found.lastrowid is not None
-        if not found.lastrowid % FORGET_EVERY:
+        self._taken += 1
+        if not self._taken % FORGET_EVERY:
             self._forget(event.dev_eui)
         return True
 

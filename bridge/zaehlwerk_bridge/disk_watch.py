@@ -18,12 +18,13 @@ MB = 1_000_000
 class DiskWatch:
     """Looks until cancelled. `reading` is set while there is space; `changed` is called when that changes.
 
-    What is free is asked of `free_bytes`: 0 as low-water mark means that it does not matter.
+    What is free is asked of `free_bytes`: 0 as low-water mark means that it does not matter, None as path that the
+    database is not on a disk of this machine.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         low_water_mb: int,
         wall: Clock,
         log: FilteringBoundLogger,
@@ -49,7 +50,7 @@ class DiskWatch:
 
     def look(self) -> None:
         """Compare what is free with the mark."""
-        if not self._mark:
+        if not self._mark or self._path is None:
             return
         try:
             free = self._free_bytes(self._path)

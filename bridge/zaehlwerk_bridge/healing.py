@@ -4,7 +4,6 @@ They are commands like the platform's, so that a device's queue has one owner. T
 most one that is not sent yet, after a question in vain the next one waits twice as long, and after the last there is none.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from zaehlwerk_bridge.commands.life import Stage
 from zaehlwerk_bridge.commands.planning import Plan
 from zaehlwerk_bridge.commands.register import LONGEST_S, Register
 from zaehlwerk_bridge.commands.request import OWN_ID
+from zaehlwerk_bridge.database import Database, upsert
 from zaehlwerk_bridge.ledger.cell_table import FAR
 from zaehlwerk_bridge.ledger.fold import GRACE_INTERVALS
 from zaehlwerk_bridge.ledger.gap_table import MAX_TRIES, GapTable, Want
@@ -30,6 +30,7 @@ INTERVAL_S = 900
 BACKFILL = "backfill"
 STATUS = "status"
 
+_LATER = upsert("ambiguity", "dev_eui, tries, ask_ns", "dev_eui")
 _UNNAMED = """
 SELECT w.dev_eui, coalesce((SELECT interval_s FROM chain WHERE chain.dev_eui = w.dev_eui LIMIT 1), :interval_s),
   min(received_ns)
@@ -68,9 +69,7 @@ class Ambiguity:
 class Questions:
     """The bridge's own questions, in the transactions of a store. All methods work in one that is open."""
 
-    def __init__(
-        self, database: sqlite3.Connection, register: Register, gaps: GapTable, stations: Stations
-    ) -> None:
+    def __init__(self, database: Database, register: Register, gaps: GapTable, stations: Stations) -> None:
         self._database = database
         self._register = register
         self._gaps = gaps
@@ -109,7 +108,7 @@ class Questions:
             tries += 1
             later_ns = now_ns + (one.interval_s * NS << tries)
             self._database.execute(
-                "INSERT OR REPLACE INTO ambiguity VALUES (?, ?, ?)",
+                _LATER,
                 (dev_eui, tries, None if tries >= MAX_TRIES else later_ns),
             )
 
@@ -125,6 +124,7 @@ class Questions:
     def _ask(
         self, dev_eui: str, kind: str, plan: Plan, about: dict[str, int | bool], expires_s: int, now_ns: int
     ) -> None:
+        self._database.touches(dev_eui)
         place = self._stations.at(dev_eui, now_ns)
         life = self._register.life(
             plan, dev_eui, now_ns + expires_s * NS, now_ns, confirmed=False, patience_ns=PATIENCE_NS
@@ -149,7 +149,7 @@ class Questions:
             self._gaps.give_up(about["chain"], about["number"], unsynced=about["unsynced"])
 
 
-def ambiguities(database: sqlite3.Connection) -> list[Ambiguity]:
+def ambiguities(database: Database) -> list[Ambiguity]:
     """All nodes of which a status frame would tell what is not known now.
 
     Frames wait whose epoch nobody has named; or the newest totals of an epoch are joined to no full ones, because none

@@ -3,12 +3,12 @@
 Everything goes in steps of some milliseconds with pauses between them, so that events never wait long for their turn.
 """
 
-import sqlite3
 from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
 from zaehlwerk_bridge.clock import Clock
+from zaehlwerk_bridge.database import MAY_PASS
 from zaehlwerk_bridge.settings import StoreSettings
 from zaehlwerk_bridge.store import Store
 from zaehlwerk_bridge.store_figures import wal_bytes
@@ -56,7 +56,7 @@ class Housekeeping:
                     await self.forget()
                 await self._store.call(Store.renew_life)
                 await self.tidy()
-            except (sqlite3.OperationalError, OSError) as error:
+            except (*MAY_PASS, OSError) as error:
                 # A full or failing disk is told by who writes events; another round comes.
                 if str(error) != self._trouble:
                     self._log.warning("housekeeping fails", reason=str(error))
@@ -74,7 +74,7 @@ class Housekeeping:
     async def tidy(self) -> None:
         """Give free pages back, and empty the log if it has grown."""
         await self._in_steps(lambda store: store.shrink(PAGES))
-        if wal_bytes(self._store.path) > LOG_BYTES:
+        if self._store.path is not None and wal_bytes(self._store.path) > LOG_BYTES:
             await self._store.call(Store.empty_log)
 
     async def _in_steps(self, step: Callable[[Store], bool]) -> None:

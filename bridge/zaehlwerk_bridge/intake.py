@@ -1,12 +1,12 @@
 """Takes an event into the tables: decode, then fold counts, report the rest, and keep what cannot be read with its reason."""
 
 import enum
-import sqlite3
 from dataclasses import dataclass, field, replace
 
 from zaehlwerk_bridge import reports
 from zaehlwerk_bridge.commands import results
 from zaehlwerk_bridge.commands.register import Register
+from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.ledger import frame_cells
 from zaehlwerk_bridge.ledger.chains import Chains
@@ -72,7 +72,7 @@ class Intake:
 
     def __init__(
         self,
-        database: sqlite3.Connection,
+        database: Database,
         chains: Chains,
         fold: Fold,
         messages: Messages,
@@ -108,6 +108,12 @@ class Intake:
             return self._downlink(event, now_ns)
         if event.kind != "up" or not event.f_port or not event.payload:
             return Taken(Fate.IGNORED)
+        usual = self._fold.steady.take(event)
+        if usual is not None:
+            return Taken(Fate.DECODED, usual, "counts")
+        return self._uplink(event, now_ns)
+
+    def _uplink(self, event: Event, now_ns: int) -> Taken:
         try:
             place = place_of(event)
         except StationError as error:
@@ -148,7 +154,7 @@ class Intake:
             chain = epoch_of(frame.state & GENERATION, event.received_ns, chains)
             if chain is None:
                 self._database.execute(
-                    "INSERT OR IGNORE INTO waiting VALUES (?, ?, ?, ?)",
+                    "INSERT INTO waiting VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     (event.dev_eui, event.received_ns, event.f_port, event.payload),
                 )
                 taken.fate = Fate.WAITING
@@ -170,6 +176,7 @@ class Intake:
             raise ContradictionError("a command came up from a node; commands only go down")
 
     def _status(self, event: Event, frame: Status, place: Station, taken: Taken, now_ns: int) -> None:
+        self._fold.steady.end(event.dev_eui)
         chain = self._chains.name(event.dev_eui, frame, event.received_ns, place.max_rate)
         if frame.mapping is not None and self._chains.map(chain, frame.mapping, event.received_ns):
             taken.told += self._fold.renew(chain, now_ns)

@@ -3,10 +3,10 @@
 Everything is read when it is asked for. Counters count since the start of the process.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from zaehlwerk_bridge import store_figures
 from zaehlwerk_bridge.commands.life import Fate as CommandFate
+from zaehlwerk_bridge.database import FAULTS
 from zaehlwerk_bridge.distribution import Distribution
 from zaehlwerk_bridge.intake import Fate
 from zaehlwerk_bridge.rejected import Cause
@@ -96,10 +97,13 @@ def _figure(read: Callable[[StoreFigures], Value]) -> Callable[[Look], Value]:
     return lambda look: None if look.figures is None else read(look.figures)
 
 
-def _of_the_disk(read: Callable[[Look], float]) -> Callable[[Look], Value]:
+def _of_the_disk(read: Callable[[Path], float]) -> Callable[[Look], Value]:
     def tried(look: Look) -> Value:
+        path = look.bridge.settings.database_file
+        if path is None:
+            return None
         try:
-            return read(look)
+            return read(path)
         except OSError:
             return None
 
@@ -366,7 +370,7 @@ STORE: Sequence[Described] = (
     Gauge(
         "store_wal_bytes",
         "Size of the write-ahead log.",
-        _of_the_disk(lambda look: store_figures.wal_bytes(look.bridge.settings.database)),
+        _of_the_disk(store_figures.wal_bytes),
     ),
     Gauge(
         "store_database_bytes",
@@ -381,7 +385,7 @@ STORE: Sequence[Described] = (
     Gauge(
         "store_disk_free_bytes",
         "What is free on the disk of the database.",
-        _of_the_disk(lambda look: store_figures.disk_free_bytes(look.bridge.settings.database)),
+        _of_the_disk(store_figures.disk_free_bytes),
     ),
     Gauge(
         "store_low_water_bytes",
@@ -445,8 +449,8 @@ class BridgeCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric that has a value now."""
         try:
-            figures = store_figures.read(self._bridge.settings.database)
-        except sqlite3.Error:
+            figures = store_figures.read(self._bridge.store_place, self._bridge.settings.id)
+        except FAULTS:
             figures = None
         look = Look(self._bridge, figures, self._bridge.now_ns())
         for metrics in TABLE.values():

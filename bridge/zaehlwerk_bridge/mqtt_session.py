@@ -1,5 +1,7 @@
 """One MQTT 5 connection from CONNECT to its end, by paho's own loop calls in asyncio.
 
+Messages that are published go past paho, which takes too long for each: see `mqtt_wire`.
+
 A session is used once: after its end a new one is made, so nothing of an old one is ever sent again by paho itself.
 The broker is a real machine, so waits for it are in real time, whatever clock the rest of the bridge has.
 """
@@ -17,10 +19,11 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from zaehlwerk_bridge import mqtt_packet
 from zaehlwerk_bridge.errors import BridgeError, SettingsError
 from zaehlwerk_bridge.mqtt_packet import PublishProperties
+from zaehlwerk_bridge.mqtt_wire import Wire
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import MqttSettings
 
@@ -35,6 +38,7 @@ PACKET_TOO_LARGE = 0x95
 PAYLOAD_FORMAT_INVALID = 0x99
 
 RECEIVE_MAXIMUM_DEFAULT = 65535  # MQTT 5.0, 3.2.2.3.3
+MID_MOST = 65535  # MQTT 5.0, 2.2.1: packet identifiers have two bytes and are not zero
 GOODBYE_S = 0.5
 _MISC_S = 1.0
 
@@ -77,8 +81,8 @@ class Will:
 
 
 class MqttSession:
-    """`acknowledged(mid, reason_code)` is called for every PUBACK, `received(topic, payload, retained)` for every message
-    of a subscription; `ended` is done when the connection is over."""
+    """`acknowledged(mid, reason_code)` is called for every PUBACK, `answered()` after all that came at once;
+    `received(topic, payload, retained)` for every message of a subscription; `ended` is done when the connection is over."""
 
     def __init__(
         self,
@@ -88,21 +92,23 @@ class MqttSession:
         will: Will | None,
         acknowledged: Callable[[int, int], None],
         received: Callable[[str, bytes, bool], None] | None = None,
+        answered: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._acknowledged = acknowledged
         self._received = received
+        self._answered = answered
+        self._mid = 0
+        self._unanswered: set[int] = set()
         self._loop = asyncio.get_running_loop()
-        self._socket: Any = None
+        self._wire: Wire | None = None
+        self._writing = False
         self._misc: asyncio.TimerHandle | None = None
         self._connack: asyncio.Future[Limits] = self._loop.create_future()
         self.ended: asyncio.Future[SessionEnd] = self._loop.create_future()
-        client = paho.Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, reconnect_on_failure=False
         )
-        client.max_inflight_messages_set(
-            0
-        )  # the window is counted by who publishes; paho ignores the broker's
         client.connect_timeout = settings.connect_timeout_s
         if settings.username is not None:
             client.username_pw_set(settings.username, password.read() if password is not None else None)
@@ -111,7 +117,6 @@ class MqttSession:
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
         client.on_connect = self._on_connect
-        client.on_publish = self._on_publish
         client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         self._client = client
@@ -174,28 +179,55 @@ class MqttSession:
 
     def publish(self, topic: str, payload: bytes, retain: bool, properties: PublishProperties) -> int:
         """Queue a PUBLISH of QoS 1 and return its packet identifier; `flush()` sends it."""
-        # The cast: paho wants its Properties, and uses of them no more than pack().
-        packed: Any = properties
-        return self._client.publish(topic, payload, qos=1, retain=retain, properties=packed).mid
+        mid = self._next_mid()
+        if self._wire is not None:
+            self._unanswered.add(mid)
+            self._wire.put(mqtt_packet.publish(topic, payload, mid, retain=retain, properties=properties))
+        return mid
 
     def ask(self, topic: str, mark: bytes) -> None:
         """Subscribe to `topic`, and publish `mark` there: what is retained comes back, and then `mark`."""
-        self._client.subscribe(topic, options=SubscribeOptions(qos=0, retainAsPublished=True))
-        self._client.publish(topic, mark, qos=0)
+        if self._wire is not None:
+            self._wire.put(mqtt_packet.subscribe(topic, self._next_mid()))
+            self._wire.put(mqtt_packet.publish_once(topic, mark))
 
     def forget(self, topic: str) -> None:
         """End the subscription of `topic`."""
-        self._client.unsubscribe(topic)
+        if self._wire is not None:
+            self._wire.put(mqtt_packet.unsubscribe(topic, self._next_mid()))
 
     def flush(self) -> None:
         """Send what is queued as far as the socket takes it; the rest follows by itself."""
-        if self._socket is not None:
+        wire = self._wire
+        if wire is None:
+            return
+        if self._client.want_write():
             self._client.loop_write()
+        try:
+            wire.flush()
+        except OSError as error:
+            # Not from here: the caller is in the middle of what it does.
+            wire.fail(error)
+            self._loop.call_soon(self._readable)
+            return
+        if wire.something_to_write != self._writing and self._wire is not None:
+            self._writing = not self._writing
+            if self._writing:
+                self._loop.add_writer(wire, self.flush)
+            else:
+                self._loop.remove_writer(wire)
+
+    def _next_mid(self) -> int:
+        """The next packet identifier that no unanswered PUBLISH has (MQTT 5.0, 2.2.1)."""
+        while True:
+            self._mid = self._mid % MID_MOST + 1
+            if self._mid not in self._unanswered:
+                return self._mid
 
     def peer_certificate(self) -> object:
         """Return the broker's certificate as the standard library tells it (`getpeercert`), None without TLS."""
-        sock = self._client.socket()
-        return sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
+        wire = self._wire
+        return wire.sock.getpeercert() if wire is not None and isinstance(wire.sock, ssl.SSLSocket) else None
 
     async def disconnect(self) -> None:
         """Say goodbye (the will is not published then) and close."""
@@ -210,41 +242,39 @@ class MqttSession:
         self._drop()
 
     def _attach(self) -> None:
-        self._socket = self._client.socket()
-        if self._socket is None:
+        wire: Any = self._client.socket()
+        if wire is None:
             return
+        self._wire = wire
         self._client.on_socket_close = self._on_socket_close
-        self._client.on_socket_register_write = self._on_register_write
-        self._client.on_socket_unregister_write = self._on_unregister_write
-        self._loop.add_reader(self._socket, self._readable)
-        if self._client.want_write():
-            self._loop.add_writer(self._socket, self._writable)
+        self._loop.add_reader(wire, self._readable)
         self._misc = self._loop.call_later(_MISC_S, self._misc_due)
+        self.flush()
 
     def _readable(self) -> None:
-        while True:
-            if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS or self._socket is None:
+        wire = self._wire
+        if wire is None:
+            return
+        wire.read()
+        if wire.acknowledgements:
+            acknowledgements, wire.acknowledgements = wire.acknowledgements, []
+            for mid, code in acknowledgements:
+                self._unanswered.discard(mid)
+                self._acknowledged(mid, code)
+            if self._answered is not None:
+                self._answered()
+        while wire.something_for_paho and self._wire is wire:
+            if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return
-            # TLS may hold decrypted bytes that no poll of the socket will tell of.
-            if not isinstance(self._socket, ssl.SSLSocket) or not self._socket.pending():
-                return
-
-    def _writable(self) -> None:
-        self._client.loop_write()
 
     def _misc_due(self) -> None:
         self._client.loop_misc()
-        if self._socket is not None:
+        if self._wire is not None:
+            self.flush()
             self._misc = self._loop.call_later(_MISC_S, self._misc_due)
 
-    def _on_register_write(self, _client: object, _data: object, sock: Any) -> None:
-        self._loop.add_writer(sock, self._writable)
-
-    def _on_unregister_write(self, _client: object, _data: object, sock: Any) -> None:
-        self._loop.remove_writer(sock)
-
-    def _on_socket_close(self, _client: object, _data: object, sock: Any) -> None:
-        self._detach(sock)
+    def _on_socket_close(self, _client: object, _data: object, _sock: object) -> None:
+        self._detach()
 
     def _on_connect(
         self, _client: object, _data: object, _flags: object, code: ReasonCode, properties: Properties | None
@@ -264,11 +294,6 @@ class MqttSession:
                 bool(getattr(properties, "RetainAvailable", 1)),
             )
         )
-
-    def _on_publish(
-        self, _client: object, _data: object, mid: int, code: ReasonCode, _properties: Properties | None
-    ) -> None:
-        self._acknowledged(mid, code.value)
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         if self._received is not None:
@@ -298,21 +323,29 @@ class MqttSession:
             self._drop()
 
     def _drop(self) -> None:
-        sock = self._client.socket()
-        if sock is not None:
-            self._detach(sock)
-            sock.close()
+        wire: Any = self._client.socket()
+        if wire is not None:
+            self._detach()
+            wire.close()
         if not self.ended.done():
             self.ended.set_result(SessionEnd("closed by the bridge", None))
 
-    def _detach(self, sock: Any) -> None:
+    def _detach(self) -> None:
         if self._misc is not None:
             self._misc.cancel()
             self._misc = None
-        if self._socket is not None and sock.fileno() >= 0:
-            self._loop.remove_reader(sock)
-            self._loop.remove_writer(sock)
-        self._socket = None
+        wire, self._wire = self._wire, None
+        if wire is not None and wire.fileno() >= 0:
+            self._loop.remove_reader(wire)
+            self._loop.remove_writer(wire)
+
+
+class _Client(paho.Client):
+    """paho's client on a wire of ours. As with its own WebSockets, all it does with a socket it does with that."""
+
+    def _create_socket(self) -> Any:
+        opened: Any = super()._create_socket()
+        return Wire(opened)
 
 
 def reason_name(code: int) -> str:

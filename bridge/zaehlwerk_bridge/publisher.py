@@ -8,21 +8,22 @@ one by one the next time, until it is known which message it was.
 """
 
 import asyncio
-import json
 import random
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from zaehlwerk_bridge.asking import Asking, Reconciler
 from zaehlwerk_bridge.backoff import Backoff
-from zaehlwerk_bridge.checkpoint import CheckpointError, read_checkpoint
+from zaehlwerk_bridge.bridge_status import OFFLINE, BridgeStatus
 from zaehlwerk_bridge.clock import Clock, sleep_until_set
-from zaehlwerk_bridge.distribution import Distribution
 from zaehlwerk_bridge.errors import ClientTakenOver, SettingsError
+from zaehlwerk_bridge.failpoints import failpoint
 from zaehlwerk_bridge.holds import Holds
+from zaehlwerk_bridge.last_messages import LastMessages, NewestReader
+from zaehlwerk_bridge.leaving import Leaving, OutboxEnds
 from zaehlwerk_bridge.messages import CONTENT_TYPE, Topics
 from zaehlwerk_bridge.mqtt_packet import PublishProperties, publish_bytes
 from zaehlwerk_bridge.mqtt_session import (
@@ -37,17 +38,15 @@ from zaehlwerk_bridge.mqtt_session import (
     Limits,
     MqttSession,
     SessionEnd,
-    Will,
     reason_name,
 )
 from zaehlwerk_bridge.outbox import OutboxRow
 from zaehlwerk_bridge.progress import PATIENCE_S, Progress
-from zaehlwerk_bridge.reconciling import Reconciled
+from zaehlwerk_bridge.publisher_counts import PublisherCounts
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import MqttSettings
 from zaehlwerk_bridge.station_queues import StationQueues
 from zaehlwerk_bridge.suspects import Suspects
-from zaehlwerk_bridge.verification import MOST, Question
 
 _BLAMES_THE_MESSAGE = frozenset(
     {MALFORMED_PACKET, TOPIC_NAME_INVALID, PACKET_TOO_LARGE, PAYLOAD_FORMAT_INVALID}
@@ -55,53 +54,21 @@ _BLAMES_THE_MESSAGE = frozenset(
 """Reasons to end a connection that say: this message, and it will be the same next time (MQTT 5.0, 3.14.2.1)."""
 HELD_KINDS = frozenset({"count", "span"})
 """Last parts of the topics whose messages are worth keeping until somebody has subscribed."""
-ROWS_IN_MEMORY = 1000
+ROWS_IN_MEMORY = 4000
+ROOM_BELOW = 0.25
+"""Share of them that wait: with fewer there is room for what one transaction makes."""
 STEADY_S = 10.0
 """A connection that lasted this long works: the next wait is the shortest again."""
 STOP_S = 1.5
 """So long a stopping bridge waits for what is in flight."""
-WAIT_BOUNDS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 900, 3600, 14400, 86400)
 
 
-class OutboxReader(Protocol):
+class OutboxReader(Reconciler, NewestReader, OutboxEnds, Protocol):
     """What the publisher asks of the store."""
 
     async def rows(self, after_seq: int, limit: int) -> list[OutboxRow]:
         """Return at most `limit` rows behind `after_seq`, oldest first."""
         ...
-
-    async def acknowledged(self, rows: Sequence[OutboxRow]) -> None:
-        """Delete rows that the broker took."""
-        ...
-
-    async def quarantine(self, row: OutboxRow, reason: str, now_ns: int) -> None:
-        """Move a row that the broker can never take to the rejected ones."""
-        ...
-
-    async def unverified(self, stations: Collection[str]) -> list[set[str]]:
-        """Return those of `stations`, with their company in groups, of which nothing may be published yet."""
-        ...
-
-    async def reconcile(self, checkpoints: Mapping[str, bytes | None], now_ns: int) -> Reconciled:
-        """Make the outbox hold nothing that could be counted twice. Raises CheckpointError."""
-        ...
-
-
-@dataclass(slots=True)
-class PublisherCounts:
-    """What became of messages since the start."""
-
-    acknowledged: int = 0
-    without_subscriber: int = 0
-    """PUBACKs that said that nobody has subscribed, each retry counted."""
-    refused: int = 0
-    """PUBACKs with an error, each retry counted."""
-    quarantined: int = 0
-    connections: int = 0
-    results: Counter[int] = field(default_factory=Counter)
-    """PUBACKs of stored messages, by reason code, each retry counted."""
-    wait: Distribution = field(default_factory=lambda: Distribution(WAIT_BOUNDS_S))
-    """Seconds from a message's making to its acknowledgement."""
 
 
 @dataclass(slots=True)
@@ -109,15 +76,14 @@ class _Connection:
     session: MqttSession
     window: int
     limits: Limits
-    question: Question | None = None
     in_flight: dict[int, OutboxRow] = field(default_factory=dict)
-    status_mid: int = 0
 
 
 class Publisher:
     """Publishes until `stop()`; survives the broker.
 
     `clock` stamps what is put aside; `wall` is real time, in which the broker lives. `changed` is called when `idle`, `connected` or `trouble` may have changed.
+    `shared`: other bridges publish from the same store.
     """
 
     def __init__(
@@ -132,11 +98,11 @@ class Publisher:
         rng: random.Random,
         log: FilteringBoundLogger,
         changed: Callable[[], None],
+        *,
+        shared: bool = False,
     ) -> None:
         self._settings = settings
         self._client_id = client_id
-        self._status_topic = topics.status
-        self._topics = topics
         self._password = password
         self._outbox = outbox
         self._clock = clock
@@ -145,17 +111,30 @@ class Publisher:
         self._log = log
         self._changed = changed
         self._wake = asyncio.Event()
+        self._room: asyncio.Event | None = None
         self._stopping = asyncio.Event()
         self._queues = StationQueues(ROWS_IN_MEMORY)
-        self._finished: list[OutboxRow] = []
-        self._too_large: list[tuple[OutboxRow, str]] = []
+        self._leaving = Leaving(outbox, clock)
+        self._lasts = LastMessages(outbox, shared=shared)
+        self._aside: dict[str, asyncio.Task[None]] = {}  # work for which nobody waits, by name
         self._holds = Holds(rng, log, settings.backoff_first_s, settings.backoff_most_s)
         self._suspects = Suspects()
-        self._verified: set[str] = set()
-        self._doubtful: set[str] = set()
         self._connection: _Connection | None = None
-        self._status = ("online", "")
-        self._announced: bytes | None = None
+        self._asking = Asking(
+            topics,
+            client_id,
+            outbox,
+            self._holds,
+            clock,
+            wall,
+            rng,
+            log,
+            settings.connect_timeout_s,
+            self._wake.set,
+            changed,
+        )
+        self._last_refused = 0
+        self._status = BridgeStatus(topics.status, log)
         self.counts = PublisherCounts()
         self.progress = Progress()
         self.trouble = "not connected yet"
@@ -186,13 +165,34 @@ class Publisher:
         return self._holds.reasons
 
     def more(self) -> None:
-        """Say that the outbox has new messages."""
+        """Say that the outbox has new messages behind those that it had."""
         self._queues.more()
         self._wake.set()
 
+    def reload(self) -> None:
+        """Say that the outbox has new messages, and not only behind those that it had."""
+        self._queues.reload()
+        self._wake.set()
+
+    def offer(self, rows: Sequence[OutboxRow]) -> None:
+        """Take messages that one transaction has just put into the outbox: they need not be read."""
+        if not rows:
+            return
+        if self._connection is None or not self._queues.offer(rows):
+            self.more()
+        else:
+            self._go_on(self._connection)
+
+    async def room(self, at_most_s: float) -> None:
+        """Return when there is room for more messages in memory, at the latest after `at_most_s`."""
+        if self._connection is not None and self._queues.filled > ROOM_BELOW:
+            self._room = asyncio.Event()
+            await sleep_until_set(self._wall, at_most_s, self._room)
+            self._room = None
+
     def say(self, state: str, reason: str) -> None:
         """From now on the retained status of the bridge is `state`, and why."""
-        self._status = (state, reason)
+        self._status.say(state, reason)
         self._announce()
 
     def stop(self) -> None:
@@ -202,6 +202,14 @@ class Publisher:
 
     async def run(self) -> None:
         """Connect, publish, connect again. Raises ClientTakenOver, and what the store raises."""
+        try:
+            await self._run()
+        finally:
+            for work in self._aside.values():
+                work.cancel()
+            await asyncio.gather(*self._aside.values(), return_exceptions=True)
+
+    async def _run(self) -> None:
         backoff = Backoff(self._rng, self._settings.backoff_first_s, self._settings.backoff_most_s)
         while not self._stopping.is_set():
             started_ns = self._wall.now_ns()
@@ -234,21 +242,26 @@ class Publisher:
     async def _connect_and_publish(self) -> SessionEnd | None:
         """One connection; None if it was ended by `stop`."""
         settings = self._settings
-        will = Will(self._status_topic, _status("offline", "connection lost"))
         session = MqttSession(
-            settings, self._client_id, self._password, will, self._on_acknowledged, self._on_received
+            settings,
+            self._client_id,
+            self._password,
+            self._status.will,
+            self._on_acknowledged,
+            self._on_received,
+            self._on_answered,
         )
         try:
             limits = await session.connect()
             # Nothing of an earlier connection is left: what was in flight then is in the outbox, in order.
             self._queues = StationQueues(ROWS_IN_MEMORY)
-            self._doubtful.clear()
+            self._asking.begin(self._queues)
             window = min(settings.window, limits.receive_maximum)
             self._connection = connection = _Connection(session, window, limits)
             self.counts.connections += 1
             self.trouble = ""
             self._log.info("broker is connected", host=settings.host, window=window)
-            self._announced = None
+            self._status.begin()
             self._announce()
             self._changed()
             session.ended.add_done_callback(lambda _: self._wake.set())
@@ -263,8 +276,12 @@ class Publisher:
         while True:
             self.progress.step(PATIENCE_S)
             self._wake.clear()
+            for work in self._aside.values():
+                if work.done():
+                    await work  # it failed
             if session.ended.done():
                 end = session.ended.result()
+                self._leaving.taken(*self._lasts.ended(len(connection.in_flight)))
                 self._suspect(list(connection.in_flight.values()), end)
                 await self._forget()
                 return end
@@ -276,167 +293,130 @@ class Publisher:
                 self._queues.refill(reading, await self._outbox.rows(reading.after_seq, reading.limit))
             wait_s = self._release()
             self._send(connection)
-            wait_s = _sooner(wait_s, await self._verify(connection))
+            wait_s = _sooner(wait_s, await self._asking.go_on(session, self._busy))
             self._announce()  # what is held may have changed
-            if self._finished or self._too_large:
+            if self._leaving.to_put_aside:
                 await self._forget()
                 continue
+            self._go_aside()
             if self._queues.empty:
                 self._changed()
             if self._queues.reading() is None:
                 await sleep_until_set(self._wall, wait_s, self._wake)
 
+    @property
+    def _live(self) -> _Connection | None:
+        """The connection, if it has not ended."""
+        connection = self._connection
+        return None if connection is None or connection.session.ended.done() else connection
+
     def _send(self, connection: _Connection) -> None:
         now_ns = self._wall.now_ns()
+        lasts = self._lasts
         while True:
-            window = 1 if self._suspects.one_by_one else connection.window
-            if len(connection.in_flight) + (connection.status_mid > 0) >= window:
+            window = 1 if self._suspects.one_by_one or lasts.one_by_one else connection.window
+            if len(connection.in_flight) + lasts.in_flight + self._status.in_flight >= window:
                 break
-            row = self._queues.next()
+            last = lasts.next
+            if last is not None:
+                properties = PublishProperties(CONTENT_TYPE, last.properties)
+                lasts.sent(connection.session.publish(last.topic, last.payload, last.retain, properties))
+                continue
+            row = None if self._stopping.is_set() else self._queues.next()
             if row is None:
                 break
             if self._suspects.convicts(row):
                 self._holds.hold(row, "the connection ended when it was sent", now_ns, longest=True)
+                self._wake.set()
             if self._holds.holds(row.station, now_ns):
                 self._suspects.passed(row)
                 self._queues.hold(row)
                 continue
-            if row.station and row.station not in self._verified:
+            if not self._asking.allows(row.station):
                 self._suspects.passed(row)
                 self._queues.hold(row)
-                self._doubtful.add(row.station)
                 continue
             properties = PublishProperties(CONTENT_TYPE, row.properties)
-            size = publish_bytes(row.topic, len(row.payload), properties)
             most = connection.limits.maximum_packet_size
+            size = 0 if most is None else publish_bytes(row.topic, len(row.payload), properties)
             if most is not None and size > most:
                 # Sent, it would end the connection without a PUBACK, and do so again after every reconnect.
                 self._put_aside(row, f"packet of {size} bytes; the broker takes at most {most}")
                 continue
+            failpoint("publish.before")
             mid = connection.session.publish(row.topic, row.payload, row.retain, properties)
             connection.in_flight[mid] = row
         connection.session.flush()
+        if connection.in_flight:
+            failpoint("publish.sent")
 
-    async def _verify(self, connection: _Connection) -> float | None:
-        """Go on with asking what was published of stations before; return the seconds until that is late, if it may be.
-
-        Of a station that this store has always been alone with, the store knows that nothing has to be asked.
-        """
-        question = connection.question
-        if question is None:
-            question = await self._begin_to_ask(connection)
-            if question is None:
-                return None
-        # Who was found to be in doubtful company waits as well, from here on.
-        self._verified -= question.stations
-        busy = {row.station for row in [*connection.in_flight.values(), *self._finished]}
-        busy |= {row.station for row, _ in self._too_large}
-        for checkpoints in question.answers(busy):
-            await self._reconcile(checkpoints)
-        self._ask(connection, question)
-        now_ns = self._wall.now_ns()
-        if question.silent and now_ns < question.deadline_ns:
-            return (question.deadline_ns - now_ns) / 1e9
-        for stations, silent in question.give_up():
-            topics = self._checkpoints(silent)
-            for station in stations:
-                self._hold_doubtful(
-                    station, f"the bridge does not get back what it publishes on {topics}; may it read there?"
-                )
-        if not question.over:
-            return None
-        for station in question.asked:
-            connection.session.forget(self._topics.checkpoint(station))
-        connection.question = None
-        self._wake.set()  # others may have turned up meanwhile
-        return None
-
-    def _checkpoints(self, stations: Collection[str]) -> str:
-        """The topics of some stations, for people."""
-        topics = [self._topics.checkpoint(station) for station in sorted(stations)]
-        more = f" and {len(topics) - 3} others" if len(topics) > 3 else ""
-        return ", ".join(topics[:3]) + more
-
-    async def _begin_to_ask(self, connection: _Connection) -> Question | None:
-        doubtful = set(sorted(self._doubtful)[:MOST])
-        self._doubtful -= doubtful
-        if not doubtful:
-            return None
-        groups = await self._outbox.unverified(doubtful)
-        for station in doubtful.difference(*groups):
-            self._verified.add(station)
-            self._queues.retry(station)
-            self._wake.set()
-        if not groups:
-            return None
-        mark = json.dumps({"asked": f"{self._client_id}.{self._rng.getrandbits(64):016x}"})
-        deadline_ns = self._wall.now_ns() + int(self._settings.connect_timeout_s * 1e9)
-        connection.question = Question(groups, mark, _company_of, deadline_ns)
-        return connection.question
-
-    def _ask(self, connection: _Connection, question: Question) -> None:
-        for station in question.to_ask():
-            connection.session.ask(self._topics.checkpoint(station), question.mark)
-        connection.session.flush()
-
-    async def _reconcile(self, checkpoints: Mapping[str, bytes | None]) -> None:
-        try:
-            done = await self._outbox.reconcile(checkpoints, self._clock.now_ns())
-        except CheckpointError as error:
-            held = self._checkpoints([station for station, payload in checkpoints.items() if payload])
-            for station in checkpoints:
-                self._hold_doubtful(station, f"the checkpoint at {held} cannot be read: {error}")
-            return
-        if done.lost:
-            self._log.error(
-                "the broker has lost checkpoints; spans told since the copy was made may stand twice",
-                stations=sorted(checkpoints),
-            )
-        if done.foreign:
-            self._log.warning(
-                "stations were published by another store, or by this one after it was copied; they are reconciled",
-                stations=sorted(checkpoints),
-                records=done.foreign,
-            )
-        for station in checkpoints:
-            self._verified.add(station)
-            self._queues.again(station)
-        self._wake.set()
-
-    def _hold_doubtful(self, station: str, reason: str) -> None:
-        row = self._queues.first(station)
-        if row is not None:
-            self._holds.hold(row, reason, self._wall.now_ns())
-            self._changed()
+    def _busy(self) -> set[str]:
+        """Stations of which something is on its way to the broker, or has arrived and is not deleted yet."""
+        connection = self._connection
+        in_flight = [] if connection is None else connection.in_flight.values()
+        return {row.station for row in [*in_flight, *self._leaving.rows, *self._lasts.rows]}
 
     def _on_received(self, topic: str, payload: bytes, retained: bool) -> None:
-        connection = self._connection
-        if connection is None or connection.question is None:
-            return
-        station = self._topics.station(topic)
-        if station is not None:
-            connection.question.take(station, payload, retained=retained)
+        self._asking.take(topic, payload, retained=retained)
+
+    def _on_answered(self) -> None:
+        if self._connection is not None:
+            self._go_on(self._connection)
+
+    def _go_on(self, connection: _Connection) -> None:
+        """Send and delete what can be without waiting for the pump, which may be waiting for the store."""
+        stopping = self._stopping.is_set()
+        if not connection.session.ended.done():
+            self._send(connection)
+        self._go_aside()
+        if self._room is not None and self._queues.filled <= ROOM_BELOW:
+            self._room.set()
+        if stopping or self._leaving.to_put_aside or self._asking.due or self._queues.reading() is not None:
             self._wake.set()
+
+    def _go_aside(self) -> None:
+        """Begin what the store has to be asked for meanwhile; what turns up while it is under way follows together."""
+        if self._leaving.to_delete and "delete" not in self._aside:
+            self._begin("delete", self._delete())
+        if self._lasts.to_read and self._live is not None and "last" not in self._aside:
+            self._begin("last", self._read_lasts())
+
+    def _begin(self, name: str, work: Coroutine[None, None, None]) -> None:
+        task = self._aside[name] = asyncio.create_task(work, name=name)
+        task.add_done_callback(lambda _: self._wake.set())
+
+    async def _delete(self) -> None:
+        await self._leaving.delete(self._queues)
+        del self._aside["delete"]
+
+    async def _read_lasts(self) -> None:
+        while self._lasts.to_read and self._live is not None:
+            nothing_to_say = await self._lasts.read()
+            self._leaving.taken(*nothing_to_say)
+            if self._live is not None:
+                self._send(self._live)
+        del self._aside["last"]
 
     def _on_acknowledged(self, mid: int, code: int) -> None:
         connection = self._connection
         if connection is None:
             return
-        self._wake.set()
-        if mid == connection.status_mid:
-            connection.status_mid = 0
-            if code >= FIRST_ERROR:
-                self._log.error("broker refuses a topic", topic=self._status_topic, reason=reason_name(code))
+        if self._status.answered(mid, code):
+            self._wake.set()
             self._announce()
             return
         row = connection.in_flight.pop(mid, None)
         if row is None:
-            return
+            self._on_last_answered(mid, code)
+        else:
+            self._on_row_answered(row, code)
+
+    def _on_row_answered(self, row: OutboxRow, code: int) -> None:
         self._suspects.cleared(row)
         self.counts.results[code] += 1
         if code == NO_MATCHING_SUBSCRIBERS:
             self.counts.without_subscriber += 1
-            if self._settings.hold_without_subscriber and row.topic.rpartition("/")[2] in HELD_KINDS:
+            if self._settings.hold_without_subscriber and _is_counts(row):
                 self._hold(row, code)
                 return
         elif code == PACKET_TOO_LARGE:
@@ -446,16 +426,39 @@ class Publisher:
             self.counts.refused += 1
             self._hold(row, code)
             return
+        failpoint("puback.received")
         self.counts.acknowledged += 1
         if row.made_ns:
             self.counts.wait.observe(max(0, self._clock.now_ns() - row.made_ns) / 1e9)
         self._holds.taken(row.station)
-        self._queues.done(row)
-        self._finished.append(row)
+        others = self._queues.done(row)
+        if others or not _is_counts(row):
+            self._leaving.taken(row)
+            return
+        before = self._lasts.follows(row)
+        if before is not None:
+            self._leaving.taken(before)
+
+    def _on_last_answered(self, mid: int, code: int) -> None:
+        sent = self._lasts.answered(mid)
+        if sent is None:
+            return
+        failpoint("last.received")
+        if code >= FIRST_ERROR:
+            self.counts.results[code] += 1
+            self.counts.refused += 1
+            if code != self._last_refused:
+                self._log.warning(
+                    "newest intervals are refused", for_example=sent.station, reason=reason_name(code)
+                )
+        self._last_refused = code
+        if sent.row is not None:
+            self._leaving.taken(sent.row)
 
     def _hold(self, row: OutboxRow, code: int) -> None:
         self._holds.hold(row, reason_name(code), self._wall.now_ns())
         self._queues.hold(row)
+        self._wake.set()
         self._changed()
 
     def _suspect(self, in_flight: list[OutboxRow], end: SessionEnd) -> None:
@@ -478,67 +481,45 @@ class Publisher:
         self._holds.taken(row.station)
         self._queues.done(row)
         if row.topic.endswith("/rejected"):
-            self._finished.append(
-                row
-            )  # to reject a rejection would never end; the table of rejected ones has it
+            # To reject a rejection would never end; the table of rejected ones has it.
+            self._leaving.taken(row)
         else:
-            self._too_large.append((row, reason))
+            self._leaving.too_large(row, reason)
 
     async def _forget(self) -> None:
         """Delete from the outbox what has been dealt with."""
-        finished, self._finished = self._finished, []
-        too_large, self._too_large = self._too_large, []
-        queues = self._queues
-        if finished:
-            await self._outbox.acknowledged(finished)
-        for row, reason in too_large:
-            await self._outbox.quarantine(row, reason, self._clock.now_ns())
-            queues.more()  # the store says in a message of its own that this one was rejected
-        for row in [*finished, *(row for row, _ in too_large)]:
-            queues.forget(row)
+        self._go_aside()
+        deletion = self._aside.get("delete")
+        if deletion is not None:
+            await deletion
+        await self._leaving.put_aside(self._queues)
 
     async def _finish(self, connection: _Connection) -> None:
         """Wait for what is in flight, then leave."""
         deadline_ns = self._wall.now_ns() + int(STOP_S * 1e9)
-        self.say("offline", "stopped")
-        while (connection.in_flight or connection.status_mid) and not connection.session.ended.done():
+        self.say(OFFLINE, "stopped")
+        self._go_aside()
+        while not connection.session.ended.done() and (
+            connection.in_flight or self._status.in_flight or len(self._lasts)
+        ):
             left_s = (deadline_ns - self._wall.now_ns()) / 1e9
             if left_s <= 0:
                 break
             self._wake.clear()
             await sleep_until_set(self._wall, left_s, self._wake)
+        # What the broker has taken must not come twice, rather its station's `last` comes after the next interval.
+        self._leaving.taken(*self._lasts.ended(len(connection.in_flight)))
         await self._forget()
         await connection.session.disconnect()
 
     def _announce(self) -> None:
-        """Publish the status unless that was done; past the outbox, for that may be what the status is about."""
-        connection = self._connection
-        state, reason = self._status
-        payload = _status(state, reason, {} if state == "offline" else self._holds.reasons)
-        if connection is None or connection.status_mid or self._announced == payload:
-            return
-        self._announced = payload
-        properties = PublishProperties(CONTENT_TYPE, {})
-        connection.status_mid = connection.session.publish(self._status_topic, payload, True, properties)
-        connection.session.flush()
+        if self._live is not None:
+            self._status.announce(self._live.session, self._holds.reasons)
 
 
-def _company_of(station: str, payload: bytes) -> Sequence[str]:
-    try:
-        return read_checkpoint(payload, station).company
-    except CheckpointError:
-        return ()  # who takes it says so
+def _is_counts(row: OutboxRow) -> bool:
+    return row.topic.rpartition("/")[2] in HELD_KINDS
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:
     return min((wait for wait in (one, other) if wait is not None), default=None)
-
-
-def _status(state: str, reason: str, held: Mapping[str, str] | None = None) -> bytes:
-    content: dict[str, object] = {"state": state}
-    if reason:
-        content["reason"] = reason
-    if held:
-        station = min(held)
-        content |= {"held": len(held), "for_example": f"{station}: {held[station]}"}
-    return json.dumps(content, separators=(",", ":")).encode()

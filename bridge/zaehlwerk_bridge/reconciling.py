@@ -6,11 +6,11 @@ revisions beyond all that were used, superseding what may stand.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, Checkpoint, Range
+from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.ledger.chains import Chains
 from zaehlwerk_bridge.ledger.doubt import Ranges, range_of
 from zaehlwerk_bridge.ledger.epochs import Epoch
@@ -43,7 +43,7 @@ class Reconciled:
 class Reconciling:
     """Works in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection, chains: Chains, fold: Fold, reserves: Reserves) -> None:
+    def __init__(self, database: Database, chains: Chains, fold: Fold, reserves: Reserves) -> None:
         self._database = database
         self._chains = chains
         self._fold = fold
@@ -67,11 +67,8 @@ class Reconciling:
         return groups
 
     def _unverified(self, stations: Iterable[str]) -> set[str]:
-        rows = self._database.execute(
-            "SELECT slug FROM station WHERE verified = 0 AND slug IN (SELECT value FROM json_each(?))",
-            (json.dumps(sorted(stations)),),
-        )
-        return {slug for (slug,) in rows}
+        query = "SELECT slug FROM station WHERE verified = 0 AND slug = ?"
+        return {slug for slug in stations if self._database.execute(query, (slug,)).fetchone() is not None}
 
     def _company(self, station: str) -> set[str]:
         """Stations that have records of the same chains."""
@@ -80,6 +77,12 @@ class Reconciling:
             (f"{station}.", f"{station}/"),
         )
         return {other for (other,) in rows} | set(self._reserves.company(station))
+
+    def is_needed(self, stations: Iterable[str]) -> bool:
+        """Whether one of `stations` has not been reconciled, by any bridge."""
+        query = "SELECT verified FROM station WHERE slug = ?"
+        rows = [self._database.execute(query, (station,)).fetchone() for station in stations]
+        return any(row is None or not row[0] for row in rows)
 
     def reconcile(
         self, checkpoints: Mapping[str, Checkpoint | None], now_ns: int
@@ -103,8 +106,8 @@ class Reconciling:
             waiting, superseded = self._take_back(station)
             unsent |= waiting
             self._database.execute(
-                "UPDATE station SET revision = max(revision, ?) WHERE slug = ?",
-                (checkpoint.revision, station),
+                "UPDATE station SET revision = ? WHERE slug = ? AND revision < ?",
+                (checkpoint.revision, station, checkpoint.revision),
             )
             self._reserves.adopt(checkpoint)
             foreign += self._keep_places(station, checkpoint, superseded)
@@ -192,7 +195,7 @@ class Reconciling:
             if record not in known and range_of(record)[1] > cuts.get(_line(record), -1)
         ]
         self._database.executemany(
-            "INSERT OR IGNORE INTO foreign_record VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO foreign_record VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             [(record, *_parts(record)) for record in new],
         )
         return new

@@ -2,17 +2,19 @@
 
 import enum
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.outbox import OutboxRow
 
 _COLUMNS = (
-    "id, cause, reason, rejected_ns, source, dev_eui, kind, received_ns, f_port, payload, device, tags,"
+    "cause, reason, rejected_ns, source, dev_eui, kind, received_ns, f_port, payload, device, tags,"
     " station, topic, properties, retain"
 )
+
+_ALL = 1 << 62
 
 
 class Cause(enum.StrEnum):
@@ -49,13 +51,13 @@ class RejectedRow:
 class Rejected:
     """The table in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     def add_event(self, event: Event, cause: Cause, reason: str, now_ns: int) -> int:
         """Keep an event; returns its id."""
-        row = self._database.execute(
-            f"INSERT INTO rejected ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '{{}}', 0)",  # noqa: S608 - columns
+        return self._database.insert(
+            f"INSERT INTO rejected ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '{{}}', 0)",  # noqa: S608 - columns
             (
                 cause,
                 reason,
@@ -69,14 +71,13 @@ class Rejected:
                 event.device_name,
                 json.dumps(dict(event.tags), ensure_ascii=False, sort_keys=True),
             ),
+            "id",
         )
-        assert row.lastrowid is not None
-        return row.lastrowid
 
     def add_message(self, message: OutboxRow, reason: str, now_ns: int) -> int:
         """Keep a message; returns its id."""
-        row = self._database.execute(
-            f"INSERT INTO rejected ({_COLUMNS}) VALUES (NULL, ?, ?, ?, '', '', '', ?, 0, ?, '', '{{}}', ?, ?, ?, ?)",  # noqa: S608 - columns
+        return self._database.insert(
+            f"INSERT INTO rejected ({_COLUMNS}) VALUES (?, ?, ?, '', '', '', ?, 0, ?, '', '{{}}', ?, ?, ?, ?)",  # noqa: S608 - columns
             (
                 Cause.UNPUBLISHABLE,
                 reason,
@@ -88,24 +89,26 @@ class Rejected:
                 json.dumps(dict(message.properties), separators=(",", ":")),
                 message.retain,
             ),
+            "id",
         )
-        assert row.lastrowid is not None
-        return row.lastrowid
 
     def rows(
         self, cause: Cause | None = None, ids: Sequence[int] | None = None, limit: int = -1
     ) -> list[RejectedRow]:
         """The rows of `cause` (None: of all), or those of `ids`; oldest first, at most `limit` (-1: all)."""
-        wanted = "WHERE (? IS NULL OR cause = ?)"
-        values: list[object] = [cause, cause]
+        query = f"SELECT id, {_COLUMNS} FROM rejected"  # noqa: S608 - columns
+        most = _ALL if limit < 0 else limit
         if ids is not None:
-            wanted += " AND id IN (SELECT value FROM json_each(?))"
-            values.append(json.dumps(list(ids)))
-        rows = self._database.execute(
-            f"SELECT {_COLUMNS} FROM rejected {wanted} ORDER BY id LIMIT ?",  # noqa: S608 - columns
-            [*values, limit],
-        )
-        return [_row(*row) for row in rows]
+            each = [
+                self._database.execute(f"{query} WHERE id = ?", (one,)).fetchall() for one in sorted(set(ids))
+            ]
+            rows = [_row(*row) for found in each for row in found]
+            return [row for row in rows if cause is None or row.cause is cause][:most]
+        if cause is None:
+            found = self._database.execute(f"{query} ORDER BY id LIMIT ?", (most,))
+        else:
+            found = self._database.execute(f"{query} WHERE cause = ? ORDER BY id LIMIT ?", (cause, most))
+        return [_row(*row) for row in found]
 
     def still(self, row: int, cause: Cause, reason: str) -> None:
         """A row was tried again and is rejected as before, or for another reason."""

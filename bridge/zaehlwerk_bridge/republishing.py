@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from zaehlwerk_bridge.ledger.record import Body, read_id, withdrawn
-from zaehlwerk_bridge.ledger.record_table import UNKNOWN, Kept, published
+from zaehlwerk_bridge.ledger.record import Published, body_text, published, read_id, withdrawn
+from zaehlwerk_bridge.ledger.record_table import UNKNOWN, Kept
 from zaehlwerk_bridge.messages import Message, Messages
 
 RECORDS_A_MESSAGE = 50
@@ -45,7 +45,7 @@ def republished(
     that it had. Records of one healing stay in one message.
     """
     made: list[Message] = []
-    records: list[Body] = []
+    records: list[Published] = []
     gone: list[str] = []
 
     def finish() -> None:
@@ -65,16 +65,16 @@ def republished(
         if len(records) + len(bodies) > RECORDS_A_MESSAGE:
             finish()
         records += bodies
-        told = {body["id"] for body in bodies}
+        told = {body.id for body in bodies}
         gone += [record.id for record in cluster if record.id not in told]
     finish()
     return made
 
 
-def _standing(cluster: Sequence[Kept]) -> list[Body]:
+def _standing(cluster: Sequence[Kept]) -> list[Published]:
     """What stands of records that lie over each other; if nothing does, the one that says so."""
     live = [
-        published(json.loads(record.text), record.revision)
+        published(record.text, record.revision)
         for record in cluster
         if record.live and record.text != UNKNOWN
     ]
@@ -84,7 +84,7 @@ def _standing(cluster: Sequence[Kept]) -> list[Body]:
     if not known:
         return []
     last = max(known, key=lambda record: record.revision)
-    return [published(withdrawn(json.loads(last.text)), last.revision)]
+    return [published(body_text(withdrawn(json.loads(last.text))), last.revision)]
 
 
 def _clusters(kept: Sequence[Kept]) -> Iterator[list[Kept]]:

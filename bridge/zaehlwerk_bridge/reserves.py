@@ -1,20 +1,22 @@
 """The tables of what checkpoints allow, and the rule that no record is told before a checkpoint covers it."""
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, REVISIONS_AHEAD, Checkpoint, Range
-from zaehlwerk_bridge.ledger.record import RecordName, read_id
-from zaehlwerk_bridge.messages import Message, Messages, Told
+from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, KIND, REVISIONS_AHEAD, Checkpoint, Range
+from zaehlwerk_bridge.database import Database
+from zaehlwerk_bridge.ledger.record import Published, RecordName, read_id
+from zaehlwerk_bridge.messages import Message, Messages
 
 
 class Reserves:
     """Tables in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection, messages: Messages) -> None:
+    def __init__(self, database: Database, messages: Messages, bridge: str = "") -> None:
         self._database = database
+        self._bridge = bridge
+        self._elsewhere: set[str] | None = None
         self._messages = messages
 
     def anew(self, station: str, newest: int) -> list[Message]:
@@ -22,14 +24,43 @@ class Reserves:
         checkpoint = self.checkpoint(station)
         return [] if checkpoint is None else [self._messages.checkpoint(checkpoint, newest)]
 
+    def present(self, station: str) -> Message | None:
+        """The checkpoint of a station as it is; None: nothing of it was ever told."""
+        checkpoint = self.checkpoint(station)
+        return None if checkpoint is None else self._messages.checkpoint(checkpoint, checkpoint.revision)
+
+    def said_first(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The messages, before those with records the checkpoints that cover them and wait with another bridge."""
+        stations = {message.station for message in messages if message.records}
+        own = {message.station for message in messages if message.topic.endswith(f"/{KIND}")}
+        if self._elsewhere is None:
+            self._elsewhere = self._waiting_elsewhere()
+        waiting = sorted((stations - own) & self._elsewhere)
+        first = [message for station in waiting if (message := self.present(station)) is not None]
+        return [*first, *messages] if first else messages
+
+    def begin(self) -> None:
+        """A transaction begins: another bridge may have put a checkpoint into its outbox."""
+        self._elsewhere = None
+
+    def _waiting_elsewhere(self) -> set[str]:
+        """Stations of which a checkpoint waits with another bridge; none joins them that this transaction works on."""
+        rows = self._database.execute(
+            "SELECT DISTINCT station FROM outbox WHERE retain = 1 AND bridge <> ? AND topic LIKE ?",
+            (self._bridge, f"%/{KIND}"),
+        )
+        return {station for (station,) in rows}
+
     def covered(self, messages: Sequence[Message]) -> list[Message]:
         """The messages, before the first one of a station that no checkpoint covers its new checkpoint."""
         if not any(message.records for message in messages):
             return list(messages)
         needed: dict[str, int] = {}
+        self._database.touches(*{message.station for message in messages if message.records})
         for station, own in groupby(sorted(messages, key=_station), key=_station):
             told = [message for message in own if message.records]
             needed |= self._cover(station, told)
+        self._database.touches(*needed)
         made = {
             station: self._messages.checkpoint(checkpoint, newest)
             for station, newest in needed.items()
@@ -97,16 +128,16 @@ class Reserves:
         """What another store, or a later state of this one, may have published is covered from now on as well."""
         station = checkpoint.station
         self._database.execute(
-            "INSERT INTO reserve VALUES (?, ?) ON CONFLICT (station) DO UPDATE SET revision = max(revision, excluded.revision)",
+            "INSERT INTO reserve VALUES (?, ?) ON CONFLICT (station) DO UPDATE"
+            " SET revision = excluded.revision WHERE excluded.revision > reserve.revision",
             (station, checkpoint.revision),
         )
         self._database.executemany(
-            "INSERT OR IGNORE INTO reserve_span VALUES (?, ?, ?)",
+            "INSERT INTO reserve_span VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             [(station, span, read_id(span).epoch) for span in checkpoint.spans],
         )
         self._database.executemany(
-            "INSERT INTO reserve_line VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " first = min(first, excluded.first), last = max(last, excluded.last)",
+            _WIDEN,
             [(station, one.epoch, one.unsynced, one.first, one.last) for one in checkpoint.ranges],
         )
 
@@ -122,7 +153,7 @@ class Reserves:
         )
         return [record for (record,) in rows]
 
-    def _new_spans(self, station: str, told: Iterable[Told], names: Iterable[RecordName]) -> list[str]:
+    def _new_spans(self, station: str, told: Iterable[Published], names: Iterable[RecordName]) -> list[str]:
         spans = [record.id for record, name in zip(told, names, strict=True) if not name.single]
         return [
             span
@@ -160,11 +191,17 @@ class Reserves:
         )
 
 
+_WIDEN = """
+INSERT INTO reserve_line VALUES (?, ?, ?, ?, ?) ON CONFLICT (station, epoch, unsynced) DO UPDATE SET
+  first = CASE WHEN excluded.first < reserve_line.first THEN excluded.first ELSE reserve_line.first END,
+  last = CASE WHEN excluded.last > reserve_line.last THEN excluded.last ELSE reserve_line.last END
+"""
 _COMPANY = """
 WITH epochs AS (
   SELECT epoch FROM reserve_line WHERE station = :station UNION SELECT epoch FROM reserve_span WHERE station = :station
 )
-SELECT station FROM reserve_line WHERE epoch IN epochs UNION SELECT station FROM reserve_span WHERE epoch IN epochs
+SELECT station FROM reserve_line WHERE epoch IN (SELECT epoch FROM epochs)
+UNION SELECT station FROM reserve_span WHERE epoch IN (SELECT epoch FROM epochs)
 ORDER BY station
 """
 

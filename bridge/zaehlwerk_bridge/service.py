@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import random
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,10 +16,12 @@ from zaehlwerk_bridge.alarm import Alarm
 from zaehlwerk_bridge.clock import Clock, SystemClock
 from zaehlwerk_bridge.commands.dispatcher import Dispatcher, Surroundings
 from zaehlwerk_bridge.commands.listener import CommandListener
+from zaehlwerk_bridge.database import FAULTS, Server
 from zaehlwerk_bridge.disk_watch import DiskWatch
 from zaehlwerk_bridge.distribution import Distribution
 from zaehlwerk_bridge.errors import BridgeError, BridgeStopped, NotReady
 from zaehlwerk_bridge.event import Event
+from zaehlwerk_bridge.failpoints import failpoint
 from zaehlwerk_bridge.heartbeat import Heartbeat
 from zaehlwerk_bridge.housekeeping import Housekeeping
 from zaehlwerk_bridge.logs import make_logger
@@ -35,6 +36,7 @@ from zaehlwerk_bridge.sources.interface import Source
 from zaehlwerk_bridge.sources.item_id import ItemId, parse
 from zaehlwerk_bridge.sources.redis import RedisSource
 from zaehlwerk_bridge.store import Committed, Store
+from zaehlwerk_bridge.store_place import store_place
 from zaehlwerk_bridge.store_thread import StoreThread
 
 _P = ParamSpec("_P")
@@ -47,6 +49,8 @@ PUBLISHER_S = 2.5
 """So long the publisher may take to stop: what is in flight, the goodbye, or a connection attempt that hangs."""
 OTHERS_S = 1.0
 """Between two looks whether another program has written to the store."""
+ROOM_S = 0.05
+"""So long the next transaction waits at most until the publisher has room: then what it makes need not be read again."""
 DELAY_BOUNDS_S = (0.1, 0.5, 1, 2, 5, 15, 60, 300, 900, 3600, 14400, 86400)
 COMMIT_BOUNDS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -120,16 +124,18 @@ class Bridge:
         self._clock: Clock = clock if clock is not None else self._wall
         self._log = log if log is not None else make_logger(redactor, settings.log.level)
         self._rng = random.Random(seed)  # noqa: S311 - jitter
+        self.store_place = store_place(settings, redactor)
+        """Where the store is."""
         self._store = StoreThread(
-            settings.database,
-            lambda: Store(settings.database, prefix=settings.prefix, bridge_id=settings.id),
+            settings.database_file,
+            lambda: Store(self.store_place, prefix=settings.prefix, bridge_id=settings.id),
             self._wall,
             self._rng,
             self._log,
             self._store_changed,
         )
         self._disk = DiskWatch(
-            settings.database, settings.store.low_water_mb, self._wall, self._log, self._store_changed
+            settings.database_file, settings.store.low_water_mb, self._wall, self._log, self._store_changed
         )
         self.heartbeat = Heartbeat(self._wall, self._store.touch)
         self._housekeeping = Housekeeping(settings.store, self._store, self._clock, self._wall, self._log)
@@ -152,6 +158,7 @@ class Bridge:
             self._rng,
             self._log,
             self.changed,
+            shared=settings.shared,
         )
         self.commands = Dispatcher(
             Connection(settings.chirpstack, write_key),
@@ -193,7 +200,15 @@ class Bridge:
             password = None
             if redis.password_file is not None:
                 password = SecretFile(redis.password_file, "redis.password_file", redactor)
-            return RedisSource(redis, password, self.settings.id, self._wall, self._rng, self._log)
+            return RedisSource(
+                redis,
+                password,
+                self.settings.id,
+                self._wall,
+                self._rng,
+                self._log,
+                shared=self.settings.shared,
+            )
         return GrpcSource(
             Connection(self.settings.chirpstack, key), self._clock, self._wall, self._rng, self._log
         )
@@ -297,6 +312,11 @@ class Bridge:
         listener: asyncio.Task[None] | None = None
         self._begin(self.heartbeat.run(), "heartbeat")
         self._begin(self._disk.run(), "disk watch")
+        if isinstance(self.store_place, Server):
+            from zaehlwerk_bridge.sharing import Membership  # noqa: PLC0415 - few have a server
+
+            membership = Membership(self.store_place, self.settings.id, self._wall, self._log)
+            self._begin(membership.run(), "membership")
         try:
             if await self._opened():
                 self._started = True
@@ -381,11 +401,15 @@ class Bridge:
 
     async def take(self, event: Event) -> None:
         """Take an event of the source; waits while the store is behind or its disk nearly full."""
-        overrides = self._overrides.get(event.dev_eui)
-        if overrides:
-            event = _with_tags(event, overrides)
-        await self._disk.reading.wait()
-        await self._queue.put(event)
+        await self.take_all((event,))
+
+    async def take_all(self, events: Sequence[Event]) -> None:
+        """Take events of the source, in order; waits likewise."""
+        for event in events:
+            overrides = self._overrides.get(event.dev_eui)
+            if not self._disk.reading.is_set():
+                await self._disk.reading.wait()
+            await self._queue.put(_with_tags(event, overrides) if overrides else event)
 
     async def cursor(self, source: str, stream: str) -> str | None:
         """Return how far `stream` was stored."""
@@ -418,6 +442,7 @@ class Bridge:
             events = [await self._queue.get()]
             self._storing = 1
             await self._disk.reading.wait()
+            await self.publisher.room(ROOM_S)
             while len(events) < self.settings.ledger.batch and not self._queue.empty():
                 events.append(self._queue.get_nowait())
             await self._commit(events)
@@ -427,7 +452,7 @@ class Bridge:
     async def _commit(self, events: list[Event]) -> None:
         try:
             folded = await self._store.durably(_commit, events, self._clock.now_ns())
-        except (BridgeError, sqlite3.DatabaseError):
+        except (BridgeError, *FAULTS):
             raise
         except Exception as error:  # noqa: BLE001 - one event must not stop the others
             if len(events) > 1:
@@ -454,6 +479,7 @@ class Bridge:
         for reason in folded.done.rejected:
             self._log.warning("event is rejected", reason=reason)
         self._after(folded)
+        failpoint("commit.before-acknowledge")
         await self.source.acknowledge(events)
 
     def _note_delays(self, events: Sequence[Event]) -> None:
@@ -469,8 +495,10 @@ class Bridge:
         while True:
             await self._wall.sleep(OTHERS_S)
             if await self._store.durably(Store.written_by_others):
-                self.publisher.more()
+                self.publisher.reload()
                 self._settling.ring()
+                await self.commands.look_again()
+            elif await self._store.durably(Store.serves_commands_of_others):
                 await self.commands.look_again()
 
     def _store_changed(self) -> None:
@@ -505,8 +533,7 @@ class Bridge:
 
     def _after(self, folded: _Folded) -> None:
         """What a transaction has changed for the others."""
-        if folded.done.seqs:
-            self.publisher.more()
+        self.publisher.offer(folded.done.rows)
         if folded.deadline_ns is not None:
             self._settling.set(max(folded.deadline_ns, self._pause_until_ns))
         self.changed()

@@ -8,8 +8,17 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from zaehlwerk_bridge.errors import SettingsError
@@ -49,6 +58,22 @@ def _prefix(text: str) -> str:
     if not text or text.strip("/") != text or any(char in "+#$" or not char.isprintable() for char in text):
         raise ValueError("must be an MQTT topic without + # $ and without / at either end")
     return text
+
+
+POSTGRESQL = ("postgresql://", "postgres://")
+
+
+def _database(place: object) -> object:
+    if not isinstance(place, str):
+        return place
+    if not place.startswith(POSTGRESQL):
+        return Path(place)
+    url = urlsplit(place)
+    if url.password is not None or "password" in parse_qs(url.query):
+        raise ValueError("must not hold the password; store.password_file names the file that does")
+    if not url.path.strip("/"):
+        raise ValueError("must name the database, for example postgresql://zaehlwerk@db.example/zaehlwerk")
+    return place
 
 
 class Section(BaseModel):
@@ -243,10 +268,10 @@ class LedgerSettings(Section):
     """How events become records."""
 
     batch: int = Field(
-        default=500, ge=1, le=10000, description="Events committed in one transaction, at most."
+        default=1000, ge=1, le=10000, description="Events committed in one transaction, at most."
     )
     queue: int = Field(
-        default=2000,
+        default=4000,
         ge=1,
         le=100000,
         description="Events that wait for the database; beyond that the source waits.",
@@ -256,11 +281,15 @@ class LedgerSettings(Section):
 class StoreSettings(Section):
     """How the database is kept."""
 
+    password_file: Path | None = Field(
+        default=None, description="File that holds the password of the PostgreSQL user in `database`."
+    )
+
     low_water_mb: int = Field(
         default=200,
         ge=0,
         le=1_000_000,
-        description="With less than so many MB (10^6 bytes) free on its disk the bridge reads no more events; 0: never mind.",
+        description="With less than so many MB (10^6 bytes) free on SQLite's disk the bridge reads no more events; 0: never mind.",
     )
     retention_days: int = Field(
         default=400,
@@ -362,7 +391,10 @@ class Settings(Section):
     prefix: Annotated[str, AfterValidator(_prefix)] = Field(
         default="zaehlwerk", description="First part of every topic."
     )
-    database: Path = Field(description="SQLite file that holds ledger, records and outbox.")
+    database: Annotated[Path | str, BeforeValidator(_database)] = Field(
+        description="SQLite file that holds ledger, records and outbox; or `postgresql://USER@HOST/DATABASE`, where"
+        " several bridges share the work: SCALE-OUT.md."
+    )
     source: Literal["grpc", "redis"] = Field(
         default="grpc",
         description="Where events come from: a stream for each device from ChirpStack's API, or the one in its Redis.",
@@ -385,6 +417,16 @@ class Settings(Section):
         if self.source == "redis" and not self.redis.server:
             raise ValueError("source is redis, but redis.server is not set")
         return self
+
+    @property
+    def shared(self) -> bool:
+        """Whether the database is PostgreSQL, which other bridges may work on as well."""
+        return isinstance(self.database, str)
+
+    @property
+    def database_file(self) -> Path | None:
+        """The SQLite file; None: the database is PostgreSQL."""
+        return self.database if isinstance(self.database, Path) else None
 
     @property
     def client_id(self) -> str:
@@ -446,7 +488,10 @@ def _resolve_paths(table: dict[str, Any], model: type[BaseModel], directory: Pat
             and issubclass(field.annotation, BaseModel)
         ):
             _resolve_paths(value, field.annotation, directory)
-        elif isinstance(value, str) and field.annotation in (Path, Path | None):
+        elif isinstance(value, str) and (
+            field.annotation in (Path, Path | None)
+            or (field.annotation == Path | str and not value.startswith(POSTGRESQL))
+        ):
             table[name] = str(directory / value)
 
 

@@ -27,7 +27,8 @@ class Reading:
 
     after_seq: int
     limit: int
-    change: int
+    way: int
+    news: int
 
 
 class StationQueues:
@@ -41,11 +42,19 @@ class StationQueues:
         self._waiting = 0
         self._after_seq = 0
         self._exhausted = False
-        self._change = 0  # counts what makes a reading that is under way out of date
+        self._way = (
+            0  # counts how often what was read has to be read again: a reading under way is out of date
+        )
+        self._news = 0  # counts what a reading that is under way may not have seen
 
     def __len__(self) -> int:
         """Messages in memory, those in flight and those not yet forgotten included."""
         return len(self._known)
+
+    @property
+    def filled(self) -> float:
+        """Which share of what may be in memory waits there."""
+        return self._waiting / self._most
 
     @property
     def held(self) -> list[str]:
@@ -57,32 +66,60 @@ class StationQueues:
         left = self._most - self._waiting
         if self._exhausted or left * 2 < self._most:
             return None
-        return Reading(self._after_seq, left, self._change)
+        return Reading(self._after_seq, left, self._way, self._news)
 
     def refill(self, reading: Reading, rows: Sequence[OutboxRow]) -> None:
         """Take what the outbox gave for `reading`."""
-        if reading.change != self._change:
-            return  # something was added or has to be read again since: what is known is read once more
-        self._exhausted = len(rows) < reading.limit
+        if reading.way != self._way:
+            return  # what is known is read once more
+        self._exhausted = len(rows) < reading.limit and reading.news == self._news
         for row in rows:
             self._after_seq = max(self._after_seq, row.seq)
-            if row.seq in self._known:
-                continue
-            station = self._stations.setdefault(row.station, _Station())
-            if station.held:
-                # It stays in the outbox: a station that nobody takes must not fill the memory.
-                self._resume(station, row.seq - 1)
-                continue
-            self._known.add(row.seq)
-            self._waiting += 1
-            station.rows.append(row)
-            if len(station.rows) == 1 and not station.in_flight:
-                heapq.heappush(self._ready, (row.seq, row.station))
+            self._add(row)
+
+    def offer(self, rows: Sequence[OutboxRow]) -> bool:
+        """Take `rows`, not none, which one transaction just put into the outbox, without reading it; whether they were taken.
+
+        Not if it holds others that come before them, or may, nor if there is no room: they are read in their turn.
+        """
+        room = self._waiting + len(rows) <= self._most
+        if not self._exhausted or not room or rows[0].seq != self._after_seq + 1:
+            self.more()
+            return False
+        for row in rows:
+            self._add(row)
+        self._after_seq = rows[-1].seq
+        return True
+
+    def _add(self, row: OutboxRow) -> None:
+        if row.seq in self._known:
+            return
+        station = self._stations.get(row.station)
+        if station is None:
+            station = self._stations[row.station] = _Station()
+        if station.held:
+            # It stays in the outbox: a station that nobody takes must not fill the memory.
+            self._resume(station, row.seq - 1)
+            return
+        self._known.add(row.seq)
+        self._waiting += 1
+        station.rows.append(row)
+        if len(station.rows) == 1 and not station.in_flight:
+            heapq.heappush(self._ready, (row.seq, row.station))
 
     def more(self) -> None:
-        """The outbox got new messages."""
+        """The outbox got new messages behind what was read of it."""
         self._exhausted = False
-        self._change += 1
+        self._news += 1
+
+    def reload(self) -> None:
+        """The outbox got messages that may be anywhere in it."""
+        self._back_to(0)
+
+    def _back_to(self, after_seq: int) -> None:
+        self._after_seq = min(self._after_seq, after_seq)
+        self._way += 1
+        self.more()
 
     def next(self) -> OutboxRow | None:
         """Return the oldest message that may be sent now; it is in flight from here on."""
@@ -97,19 +134,22 @@ class StationQueues:
         station.in_flight = True
         return row
 
-    def done(self, row: OutboxRow) -> None:
-        """`row` was in flight and will leave the outbox; `forget` it when it has left."""
+    def done(self, row: OutboxRow) -> bool:
+        """`row` was in flight and will leave the outbox; `forget` it when it has left.
+
+        Returns whether another of its station is in memory.
+        """
         station = self._stations[row.station]
         station.in_flight = False
         station.held = False
         if station.resume_after is not None:
-            self._after_seq = min(self._after_seq, station.resume_after)
-            self.more()
+            self._back_to(station.resume_after)
             station.resume_after = None
         if station.rows:
             heapq.heappush(self._ready, (station.rows[0].seq, row.station))
-        else:
-            del self._stations[row.station]
+            return True
+        del self._stations[row.station]
+        return False
 
     def forget(self, row: OutboxRow) -> None:
         """`row` has left the outbox."""
@@ -142,7 +182,7 @@ class StationQueues:
             self._known.difference_update(row.seq for row in station.rows)
             self._ready = [(seq, waiting) for seq, waiting in self._ready if waiting != name]
             heapq.heapify(self._ready)
-            self._after_seq = min(self._after_seq, first)
+            self._back_to(first)
         self.more()
 
     def retry(self, name: str) -> None:

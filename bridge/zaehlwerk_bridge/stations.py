@@ -1,29 +1,75 @@
 """The tables of devices and stations: which station a device served when, by the tags that its events carried."""
 
 import json
-import sqlite3
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_bridge.station import Station, from_tags
 
 Tagged = tuple[str, str]
 """Name and tags (JSON object) of a device."""
+TAG = "INSERT INTO tagging VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+
+
+@dataclass(slots=True)
+class Served:
+    """What all events of a device up to now carried. `number`: of name and tags in their table."""
+
+    tagged: Tagged
+    number: int
+    station: Station
+    tags: Mapping[str, str] | None = None
+    """As the last event carried them: sources give the same object again."""
 
 
 class Stations:
     """Tables in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection, memory: Memory) -> None:
+    def __init__(self, database: Database, memory: Memory) -> None:
         self._database = database
         self._memory = memory
         self._known: dict[str, tuple[str, str, int]] = memory.kind()  # by slug: name, tags, since_ns
         self._ids: dict[Tagged, int] = memory.kind()
         # By device: what all its events carried up to now; None: not all of them the same.
         self._only: dict[str, Tagged | None] = memory.kind()
+        self._noted: dict[tuple[str, int, int], None] = memory.kind()  # rows of `tagging` to be written
+        memory.on_commit("tagging", self._write)
+
+    def _write(self) -> None:
+        """Write what was only remembered."""
+        if self._noted:
+            rows = list(self._noted)
+            self._noted.clear()
+            self._database.executemany(TAG, rows)
+
+    def served(self, dev_eui: str) -> Served | None:
+        """What all the device's events carried; None: not all of them the same, or it cannot be remembered."""
+        tagged = self._alike(dev_eui)
+        if tagged is None:
+            return None
+        return Served(tagged, self._number(tagged), _station(*tagged))
+
+    def still(self, event: Event, served: Served) -> bool:
+        """Whether `event` carries the same, and everything that is known follows from that."""
+        if event.tags is not served.tags:
+            if _text(event.tags) != served.tagged[1]:
+                return False
+            served.tags = event.tags
+        known = self._known.get(served.station.slug)
+        return (
+            known is not None
+            and event.device_name == served.tagged[0]
+            and self._only.get(event.dev_eui) == served.tagged
+            and (known[:2] == served.tagged or known[2] > event.received_ns)
+        )
+
+    def note(self, event: Event, served: Served) -> None:
+        """`event` carries what all the device's events do."""
+        self._noted[event.dev_eui, event.received_ns, served.number] = None
 
     def serve(self, event: Event) -> bool:
         """Note the tags that `event` carries. Whether that says of times past what was not known."""
@@ -31,6 +77,7 @@ class Stations:
         number = self._number(tagged)
         later = None
         if self._alike(event.dev_eui) != tagged:
+            self._write()
             later = self._database.execute(
                 "SELECT name, tags FROM tagging JOIN tags ON id = tagging.tagged WHERE dev_eui = ? AND at_ns >= ?"
                 " ORDER BY at_ns, name, tags LIMIT 1",
@@ -38,7 +85,8 @@ class Stations:
             ).fetchone()
             self._only.pop(event.dev_eui, None)
         self._database.execute(
-            "INSERT OR IGNORE INTO tagging VALUES (?, ?, ?)", (event.dev_eui, event.received_ns, number)
+            TAG,
+            (event.dev_eui, event.received_ns, number),
         )
         return later is not None and later != tagged
 
@@ -46,8 +94,13 @@ class Stations:
         """Of the name and the tags in their table, where they are put if they are new."""
         found = self._ids.get(tagged)
         if found is None:
-            self._database.execute("INSERT OR IGNORE INTO tags (name, tags) VALUES (?, ?)", tagged)
-            row = self._database.execute("SELECT id FROM tags WHERE name = ? AND tags = ?", tagged).fetchone()
+            query = "SELECT id FROM tags WHERE name = ? AND tags = ?"
+            row = self._database.execute(query, tagged).fetchone()
+            if row is None:
+                self._database.execute(
+                    "INSERT INTO tags (name, tags) VALUES (?, ?) ON CONFLICT DO NOTHING", tagged
+                )
+                row = self._database.execute(query, tagged).fetchone()
             found = int(row[0])
             if self._memory.trusted:
                 self._ids[tagged] = found
@@ -58,6 +111,7 @@ class Stations:
         if not self._memory.trusted:
             return None
         if dev_eui not in self._only:
+            self._write()
             rows = self._database.execute(
                 "SELECT name, tags FROM tags WHERE id IN (SELECT tagged FROM tagging WHERE dev_eui = ?) LIMIT 2",
                 (dev_eui,),
@@ -88,6 +142,7 @@ class Stations:
         alike = self._alike(dev_eui)
         if alike is not None:
             return alike
+        self._write()
         row: Tagged | None = self._database.execute(
             "SELECT name, tags FROM tagging JOIN tags ON id = tagging.tagged WHERE dev_eui = ? AND at_ns >= ?"
             " ORDER BY at_ns, name, tags LIMIT 1",
@@ -106,6 +161,7 @@ class Stations:
         tags = _text(event.tags)
         row = self._known.get(place.slug)
         if row is None:
+            self._database.touches(place.slug)
             row = self._database.execute(
                 "SELECT name, tags, since_ns FROM station WHERE slug = ?", (place.slug,)
             ).fetchone()

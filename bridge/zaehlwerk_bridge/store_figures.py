@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zaehlwerk_bridge.database import open_to_read
+from zaehlwerk_bridge.database import Database, Server, open_to_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +36,59 @@ class StoreFigures:
     free_pages: int
 
 
-def read(path: Path) -> StoreFigures:
-    """Look at the store in `path`. Raises sqlite3.Error if that cannot be done now."""
-    database = open_to_read(path)
+def read(place: Path | Server, bridge: str) -> StoreFigures:
+    """Look at the store. Raises sqlite3.Error or DatabaseFault if that cannot be done now.
+
+    Of a store that several bridges share the messages are those of `bridge`.
+    """
+    if isinstance(place, Server):
+        from zaehlwerk_bridge.postgres import PostgresDatabase  # noqa: PLC0415 - takes its time, and few need it
+
+        shared = PostgresDatabase(place)
+        try:
+            shared.begin()
+            return _seen(shared, bridge, _SHARED_SIZES)
+        finally:
+            shared.rollback()
+            shared.close()
+    file = open_to_read(place)
     try:
-        database.execute("BEGIN")  # one moment for all of them
-        oldest = database.execute("SELECT made_ns FROM outbox ORDER BY seq LIMIT 1").fetchone()
-        return StoreFigures(
-            outbox_messages=_number(database, "SELECT count(*) FROM outbox"),
-            outbox_oldest_ns=None if oldest is None or not oldest[0] else int(oldest[0]),
-            rejected=dict(database.execute("SELECT cause, count(*) FROM rejected GROUP BY cause").fetchall()),
-            stations=_number(database, "SELECT count(*) FROM station"),
-            unverified=_number(database, "SELECT count(*) FROM station WHERE verified = 0"),
-            pending_gaps=_number(database, "SELECT count(*) FROM gap WHERE due_ns IS NOT NULL"),
-            wanted_gaps=_number(database, "SELECT count(*) FROM gap WHERE ask_ns IS NOT NULL"),
-            spans=_number(database, "SELECT count(*) FROM record WHERE live = 1 AND resolution = 'span'"),
-            waiting_frames=_number(database, "SELECT count(*) FROM waiting"),
-            open_commands=_number(database, "SELECT count(*) FROM command WHERE open = 1"),
-            page_bytes=_number(database, "PRAGMA page_size"),
-            pages=_number(database, "PRAGMA page_count"),
-            free_pages=_number(database, "PRAGMA freelist_count"),
-        )
+        file.execute("BEGIN")  # one moment for all of them
+        return _seen(file, "", _FILE_SIZES)
     finally:
-        database.close()
+        file.close()
+
+
+_FILE_SIZES = ("PRAGMA page_size", "PRAGMA page_count", "PRAGMA freelist_count")
+_SHARED_SIZES = (
+    "SELECT CAST(current_setting('block_size') AS INTEGER)",
+    "SELECT pg_database_size(current_database()) / CAST(current_setting('block_size') AS INTEGER)",
+    "SELECT 0",
+)
+"""Bytes of a page, pages, and pages that hold nothing; PostgreSQL uses its again without telling."""
+
+
+def _seen(database: Database | sqlite3.Connection, bridge: str, sizes: tuple[str, str, str]) -> StoreFigures:
+    own = (bridge,)
+    oldest = database.execute(
+        "SELECT made_ns FROM outbox WHERE bridge = ? ORDER BY seq LIMIT 1", own
+    ).fetchone()
+    waiting = database.execute("SELECT count(*) FROM outbox WHERE bridge = ?", own).fetchone()
+    return StoreFigures(
+        outbox_messages=int(waiting[0]),
+        outbox_oldest_ns=None if oldest is None or not oldest[0] else int(oldest[0]),
+        rejected=dict(database.execute("SELECT cause, count(*) FROM rejected GROUP BY cause").fetchall()),
+        stations=_number(database, "SELECT count(*) FROM station"),
+        unverified=_number(database, "SELECT count(*) FROM station WHERE verified = 0"),
+        pending_gaps=_number(database, "SELECT count(*) FROM gap WHERE due_ns IS NOT NULL"),
+        wanted_gaps=_number(database, "SELECT count(*) FROM gap WHERE ask_ns IS NOT NULL"),
+        spans=_number(database, "SELECT count(*) FROM record WHERE live = 1 AND resolution = 'span'"),
+        waiting_frames=_number(database, "SELECT count(*) FROM waiting"),
+        open_commands=_number(database, "SELECT count(*) FROM command WHERE open = 1"),
+        page_bytes=_number(database, sizes[0]),
+        pages=_number(database, sizes[1]),
+        free_pages=_number(database, sizes[2]),
+    )
 
 
 def wal_bytes(path: Path) -> int:
@@ -74,5 +104,5 @@ def disk_free_bytes(path: Path) -> int:
     return shutil.disk_usage(path.parent).free
 
 
-def _number(database: sqlite3.Connection, query: str) -> int:
+def _number(database: Database | sqlite3.Connection, query: str) -> int:
     return int(database.execute(query).fetchone()[0])

@@ -12,7 +12,9 @@ from structlog.typing import FilteringBoundLogger
 
 from zaehlwerk_bridge.backoff import Backoff
 from zaehlwerk_bridge.clock import Clock
+from zaehlwerk_bridge.database import FAULTS, MAY_PASS, passes, sqlite_code
 from zaehlwerk_bridge.errors import BridgeError, BridgeStopped
+from zaehlwerk_bridge.messages import Message
 from zaehlwerk_bridge.outbox import OutboxRow
 from zaehlwerk_bridge.reconciling import Reconciled
 from zaehlwerk_bridge.store import Store
@@ -22,21 +24,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-_OF_THE_DISK = frozenset(
-    (
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_PROTOCOL,
-    )
-)
-"""Primary result codes (sqlite.org/rescode.html) that may pass by themselves; all others are faults of the program."""
 _OF_THE_PATH = frozenset((sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY))
 """When a store is opened these say that the path or its rights are wrong, unless the disk is full to the last byte."""
-_PRIMARY = 0xFF
 _NOTHING_FREE_BYTES = 1_000_000
 
 BACKOFF_FIRST_S = 0.5
@@ -47,13 +36,14 @@ CLOSE_S = 0.5
 
 class StoreThread:
     """Runs every call on one thread, in the order in which the calls were made. `wall` is the disk's time: real.
+    `path`: of SQLite's file, None: the store is a server's.
 
     `changed` is called when `trouble` has another value.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         open_store: Callable[[], Store],
         wall: Clock,
         rng: random.Random,
@@ -85,7 +75,7 @@ class StoreThread:
             except asyncio.CancelledError:
                 opening.add_done_callback(_close_late)
                 raise
-            except sqlite3.Error as error:
+            except FAULTS as error:
                 if not self._may_pass(error):
                     raise BridgeError(f"the database cannot be opened: {error}") from error
                 self._troubled(f"the database cannot be opened: {error}")
@@ -95,14 +85,13 @@ class StoreThread:
             self._opened.set()
             return
 
-    def _may_pass(self, error: sqlite3.Error) -> bool:
-        code = _code(error)
-        if code in _OF_THE_PATH:
+    def _may_pass(self, error: Exception) -> bool:
+        if self.path is not None and sqlite_code(error) in _OF_THE_PATH:
             try:
                 return disk_free_bytes(self.path) < _NOTHING_FREE_BYTES
             except OSError:
                 return False
-        return code in _OF_THE_DISK
+        return passes(error)
 
     async def touch(self) -> None:
         """Return when the thread has done what it was asked before."""
@@ -113,8 +102,17 @@ class StoreThread:
     ) -> _T:
         """Return `function(store, *args)`, called once the store is open.
 
-        Once begun it runs to its end, also if the caller is cancelled.
+        Once begun it runs to its end, also if the caller is cancelled. Of a server it is asked `durably`: a look at what is
+        there may fail as well.
         """
+        await self._opened.wait()
+        if self._store is not None and self._store.shared:
+            return await self.durably(function, *args, **kwargs)
+        return await self._once(function, *args, **kwargs)
+
+    async def _once(
+        self, function: Callable[Concatenate[Store, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
         await self._opened.wait()
         store = self._store
         if store is None or self._closed:
@@ -133,9 +131,9 @@ class StoreThread:
         backoff = Backoff(self._rng, BACKOFF_FIRST_S, BACKOFF_MOST_S)
         while True:
             try:
-                value = await self.call(function, *args, **kwargs)
-            except sqlite3.OperationalError as error:
-                if _code(error) not in _OF_THE_DISK:
+                value = await self._once(function, *args, **kwargs)
+            except MAY_PASS as error:
+                if not passes(error):
                     raise
                 self._troubled(f"the database cannot be written: {error}")
                 await self._wall.sleep(backoff.next())
@@ -180,6 +178,14 @@ class StoreThread:
     async def acknowledged(self, rows: Sequence[OutboxRow]) -> None:
         """Delete rows that the broker took."""
         await self.durably(Store.acknowledged, [row.seq for row in rows])
+        if self._store is not None and self._store.shared:
+            retained = [row for row in rows if row.retain]
+            if retained:
+                await self.durably(Store.say_again, retained, self._wall.now_ns())
+
+    async def newest(self, stations: Collection[str]) -> Mapping[str, Message]:
+        """Return the retained messages with the newest interval of stations."""
+        return await self.durably(Store.newest, stations)
 
     async def unverified(self, stations: Collection[str]) -> list[set[str]]:
         """Stations, with their company, of which nothing may be published before they are reconciled, in groups."""
@@ -192,11 +198,6 @@ class StoreThread:
     async def quarantine(self, row: OutboxRow, reason: str, now_ns: int) -> None:
         """Move a row that the broker can never take to the rejected ones."""
         await self.durably(Store.quarantine, row, reason, now_ns)
-
-
-def _code(error: sqlite3.Error) -> int:
-    # An error that Python raised itself has no code.
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
 
 
 def _close_late(opening: asyncio.Future[Store]) -> None:

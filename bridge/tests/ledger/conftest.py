@@ -1,16 +1,32 @@
-"""Every message that a test of this directory puts into an outbox has to be as its JSON Schema says."""
+"""Every message that a test of this directory puts into an outbox has to be as its JSON Schema says.
+
+What a module of ON_BOTH says of a store in memory it says of one in PostgreSQL as well: its tests run with each.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from bridge.tests.service import postgres_server
+from bridge.tests.service.postgres_server import PostgresServer
 from zaehlwerk_bridge.messages import Message
 from zaehlwerk_bridge.outbox import Outbox
+from zaehlwerk_bridge.store import Store
 
+ON_BOTH = frozenset(
+    {
+        "test_consumer_document",
+        "test_forgetting",
+        "test_republishing",
+        "test_resolution",
+        "test_retrying",
+        "test_store",
+    }
+)
 SCHEMA = Path(__file__).parents[2] / "schema"
 
 
@@ -40,3 +56,41 @@ def _messages_are_valid(schema: dict[str, Draft202012Validator], monkeypatch: py
         return add(self, message)
 
     monkeypatch.setattr(Outbox, "add", checked)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL for all tests of this directory; it need not survive a power cut."""
+    reason = postgres_server.why_not()
+    if reason:
+        pytest.skip(reason)
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"), {"fsync": "off", "full_page_writes": "off"})
+    server.start()
+    yield server
+    server.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of ON_BOTH with each database; those that throw dice with the one that is made in no time."""
+    dice = getattr(metafunc.function, "is_hypothesis_test", False)
+    if metafunc.module.__name__.rpartition(".")[2] in ON_BOTH and not dice:
+        metafunc.parametrize("_database", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    opened: list[Store] = []
+
+    def store(place: object, **options: object) -> Store:
+        made = Store(server.new_store_place() if place == ":memory:" else place, **options)  # type: ignore[arg-type]
+        opened.append(made)
+        return made
+
+    monkeypatch.setattr(request.module, "Store", store)
+    yield
+    for one in opened:
+        one.close()

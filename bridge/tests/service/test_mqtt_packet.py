@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties, VariableByteIntegers
@@ -14,6 +14,7 @@ from zaehlwerk_bridge.mqtt_packet import PublishProperties, publish_bytes, varia
 _TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=50)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["", "application/json"]), st.dictionaries(_TEXT, _TEXT, max_size=6))
 def test_properties_are_packed_as_paho_packs_them(content_type: str, user: dict[str, str]) -> None:
     theirs = Properties(PacketTypes.PUBLISH)
@@ -24,6 +25,7 @@ def test_properties_are_packed_as_paho_packs_them(content_type: str, user: dict[
     assert PublishProperties(content_type, user).pack() == theirs.pack()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 268_435_455))
 def test_lengths_are_packed_as_paho_packs_them(value: int) -> None:
     assert variable_byte_integer(value) == VariableByteIntegers.encode(value)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from zaehlwerk_bridge.outbox import OutboxRow
-from zaehlwerk_bridge.station_queues import StationQueues
+from zaehlwerk_bridge.station_queues import Reading, StationQueues
 from zaehlwerk_bridge.suspects import Suspects
 
 
@@ -118,6 +118,56 @@ def test_what_is_added_while_the_outbox_is_read_is_not_overlooked() -> None:
     assert [r.seq for r in drain(queues)] == [1, 2]
 
 
+def test_what_was_just_put_into_the_outbox_need_not_be_read() -> None:
+    outbox, queues = Outbox("a"), StationQueues(10)
+    outbox.fill(queues)
+    outbox.rows |= {2: row(2, "b"), 4: row(4, "c")}  # 3 was overtaken in its transaction
+    assert queues.offer([row(2, "b"), row(4, "c")])
+    assert queues.reading() is None
+    assert [r.seq for r in drain(queues)] == [1, 2, 4]
+    outbox.rows[5] = row(5, "d")
+    assert queues.offer([row(5, "d")])
+    assert [r.seq for r in drain(queues)] == [5]
+
+
+def test_what_somebody_else_put_into_the_outbox_before_is_read_first() -> None:
+    outbox, queues = Outbox("a"), StationQueues(10)
+    outbox.fill(queues)
+    outbox.rows |= {2: row(2, "b"), 3: row(3, "b")}
+    assert not queues.offer([row(3, "b")])
+    outbox.fill(queues)
+    sent = drain(queues)
+    assert [r.seq for r in sent] == [1, 2]
+    outbox.acknowledge(queues, sent[1])
+    assert [r.seq for r in drain(queues)] == [3]
+
+
+def test_what_does_not_fit_stays_in_the_outbox_until_there_is_room() -> None:
+    outbox, queues = Outbox("a", "b"), StationQueues(3)
+    outbox.fill(queues)
+    new = [row(3, "c"), row(4, "d")]
+    outbox.rows |= {r.seq: r for r in new}
+    assert not queues.offer(new)
+    assert len(queues) == 2
+    for done in drain(queues):
+        outbox.acknowledge(queues, done)
+    outbox.fill(queues)
+    assert [r.seq for r in drain(queues)] == [3, 4]
+
+
+def test_nothing_is_overlooked_that_came_to_the_front_of_the_outbox() -> None:
+    outbox, queues = Outbox("a", "a"), StationQueues(10)
+    adopted = outbox.rows.pop(1)
+    outbox.fill(queues)
+    outbox.rows[1] = adopted
+    queues.more()
+    outbox.fill(queues)
+    assert len(queues) == 1
+    queues.reload()
+    outbox.fill(queues)
+    assert len(queues) == 2
+
+
 class Queues(RuleBasedStateMachine):
     """Messages are added, sent, refused, retried and acknowledged in any order."""
 
@@ -128,7 +178,11 @@ class Queues(RuleBasedStateMachine):
         self.in_flight: list[OutboxRow] = []
         self.left: dict[str, list[int]] = {}
         self.added = len(stations)
+        self.readings: list[
+            tuple[Reading, list[OutboxRow]]
+        ] = []  # at most one, and nothing is read meanwhile
 
+    @precondition(lambda self: not self.readings)
     @rule()
     def read(self) -> None:
         self.outbox.fill(self.queues)
@@ -138,6 +192,26 @@ class Queues(RuleBasedStateMachine):
         self.added += 1
         self.outbox.rows[self.added] = row(self.added, station)
         self.queues.more()
+
+    @rule(stations=st.lists(st.sampled_from("abcd"), min_size=1, max_size=4))
+    def offer(self, stations: list[str]) -> None:
+        new = [row(self.added + number, station) for number, station in enumerate(stations, 1)]
+        self.added += len(new)
+        self.outbox.rows |= {r.seq: r for r in new}
+        self.queues.offer(new)
+
+    @precondition(lambda self: not self.readings)
+    @rule()
+    def begin_to_read(self) -> None:
+        reading = self.queues.reading()
+        if reading is not None:
+            found = [r for s, r in sorted(self.outbox.rows.items()) if s > reading.after_seq][: reading.limit]
+            self.readings.append((reading, found))
+
+    @precondition(lambda self: self.readings)
+    @rule()
+    def end_to_read(self) -> None:
+        self.queues.refill(*self.readings.pop())
 
     @rule()
     def send(self) -> None:
@@ -177,6 +251,8 @@ class Queues(RuleBasedStateMachine):
         """Once the broker takes everything, everything leaves, each message once."""
         if not hasattr(self, "left"):
             return
+        if self.readings:
+            self.end_to_read()
         for _ in range(2 * self.added + 10):
             for station in self.queues.held:
                 self.queues.retry(station)

@@ -125,6 +125,12 @@ class Dispatcher:
         return bool(touched)
 
     async def _work(self) -> None:
+        if not await self._store.call(lambda store: store.leads):
+            # Another bridge sends them. When this one leads it is told to look again.
+            await self._take_changes()
+            self._alarm.set(None)
+            self._around.moved()
+            return
         await self._store.durably(store_calls.expire, self._clock.now_ns())
         while True:
             await self._take_changes()

@@ -1,17 +1,23 @@
 """The tables of commands and their frames."""
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zaehlwerk_bridge.commands.life import Downlink, Fate, Life, Stage
+from zaehlwerk_bridge.database import Database, upsert
 from zaehlwerk_protocol.command import MAX_TOKEN
 
 _COLUMNS = (
     "seq, station, id, own, dev_eui, kind, request, taken_ns, fate_ns, answer,"
     " confirmed, complete, one_answer, patience_ns, expires_ns, fate, reason"
+)
+
+_PUT = upsert(
+    "downlink",
+    "command, part, dev_eui, token, payload, stage, item, tries, sendings, since_ns, others, result, data",
+    "command, part",
 )
 
 
@@ -35,13 +41,13 @@ class Entry:
 class EntryTable:
     """Tables in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, entry: Entry) -> Entry:
         """Keep a new command; returns it with its number."""
         life = entry.life
-        cursor = self._database.execute(
+        seq = self._database.insert(
             "INSERT INTO command (station, id, own, dev_eui, kind, request, taken_ns, fate_ns, confirmed, complete,"
             " one_answer, patience_ns, expires_ns, fate, reason, open) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -62,9 +68,9 @@ class EntryTable:
                 life.reason,
                 life.open,
             ),
+            "seq",
         )
-        assert cursor.lastrowid is not None
-        kept = replace(entry, seq=cursor.lastrowid)
+        kept = replace(entry, seq=seq)
         self._put(kept, life.downlinks)
         return kept
 
@@ -89,7 +95,7 @@ class EntryTable:
 
     def _put(self, entry: Entry, downlinks: Sequence[Downlink]) -> None:
         self._database.executemany(
-            "INSERT OR REPLACE INTO downlink VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            _PUT,
             [
                 (
                     entry.seq,
@@ -167,6 +173,12 @@ class EntryTable:
         """When the next one's is; None: nothing is open."""
         row = self._database.execute("SELECT min(expires_ns) FROM command WHERE open = 1").fetchone()
         return None if row[0] is None else int(row[0])
+
+    def any_open(self) -> bool:
+        """Whether a command is not at its end."""
+        return bool(
+            self._database.execute("SELECT EXISTS (SELECT 1 FROM command WHERE open = 1)").fetchone()[0]
+        )
 
     def open_count(self, station: str) -> int:
         """Commands of the platform to a station that are not at their end."""

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +15,7 @@ from zaehlwerk_bridge.commands.life import Downlink, Fate, Life, Stage
 from zaehlwerk_bridge.commands.planning import Arguments, Impossible, Plan, frame, further_parts, plan
 from zaehlwerk_bridge.commands.report_table import ReportTable
 from zaehlwerk_bridge.commands.request import BadRequest, RepublishRequest, Request, read_request, seconds
+from zaehlwerk_bridge.database import Database, again
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.ledger.chains import Chains
 from zaehlwerk_bridge.messages import Message, Messages
@@ -54,7 +54,7 @@ class Register:
 
     def __init__(
         self,
-        database: sqlite3.Connection,
+        database: Database,
         chains: Chains,
         stations: Stations,
         messages: Messages,
@@ -102,6 +102,7 @@ class Register:
 
     # Taking.
 
+    @again
     def take(
         self, topic: str, station: str, payload: bytes, limits: CommandsSettings, now_ns: int
     ) -> Mapping[str, Any]:
@@ -110,6 +111,7 @@ class Register:
         Returns what it says.
         """
         with self._transaction(now_ns):
+            self._database.touches(station)
             told = self._taken(topic, station, payload, limits, now_ns)
             self._send(told)
             self.table.forget_beyond(station, KEPT_MOST, FORGET_AT_ONCE)
@@ -187,6 +189,7 @@ class Register:
         patience_ns: int | None = None,
     ) -> Life:
         """The beginning of a command. Raises Impossible if its arguments are none."""
+        self._database.touches(dev_eui)
         return Life(
             confirmed,
             expires_ns,
@@ -290,19 +293,24 @@ class Register:
         """It will not be done."""
         self._apply(seq, now_ns, lambda life: lives.refused(life, reason))
 
+    @again
     def done(self, seq: int, answer: dict[str, Any], now_ns: int) -> None:
         """The bridge itself has done it."""
         with self._transaction(now_ns):
             entry = self.table.entry(seq)
             if entry is not None and entry.life.open:
+                self._touches(entry)
                 told = {"received": utc(now_ns), "token": None, **answer}
                 life = replace(entry.life, fate=Fate.ANSWERED)
                 self._send(self._kept(entry, replace(entry, life=life, answer=told), now_ns))
 
+    @again
     def expire(self, now_ns: int) -> None:
         """End what has not come to its end in time."""
         with self._transaction(now_ns):
-            for entry in self.table.expired(now_ns - GRACE_NS):
+            expired = self.table.expired(now_ns - GRACE_NS)
+            self._touches(*expired)
+            for entry in expired:
                 self._send(self._changed(entry, lives.expired(entry.life), now_ns))
 
     def next_expiry_ns(self) -> int | None:
@@ -310,6 +318,7 @@ class Register:
         expires_ns = self.table.next_expiry_ns()
         return None if expires_ns is None else expires_ns + GRACE_NS
 
+    @again
     def abandon(self, now_ns: int) -> None:
         """The store is a copy that was put back: what was done since it was made is not known."""
         with self._transaction(now_ns):
@@ -318,12 +327,18 @@ class Register:
                     life = lives.refused(entry.life, _PUT_BACK)
                     self._send(self._changed(entry, life, now_ns))
 
+    def _touches(self, *entries: Entry) -> None:
+        """They are changed: nobody else shall do that now."""
+        self._database.touches(*(entry.dev_eui or entry.station for entry in entries))
+
+    @again
     def _apply(self, seq: int, now_ns: int, change: Callable[[Life], Life]) -> bool:
         """Whether that changed anything."""
         with self._transaction(now_ns):
             entry = self.table.entry(seq)
             if entry is None:
                 return False
+            self._touches(entry)
             life = change(entry.life)
             self._send(self._changed(entry, life, now_ns))
             return life != entry.life

@@ -1,8 +1,9 @@
 """The table of what the server said of items of its queue that are not known (yet)."""
 
 import json
-import sqlite3
 from collections.abc import Collection
+
+from zaehlwerk_bridge.database import Database
 
 KEPT_NS = 86400 * 10**9
 
@@ -10,13 +11,13 @@ KEPT_NS = 86400 * 10**9
 class ReportTable:
     """The table in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     def keep(self, dev_eui: str, item: str, kind: str, report: str, now_ns: int) -> None:
         """Keep what an event of `kind` said of `item`."""
         self._database.execute(
-            "INSERT OR IGNORE INTO downlink_report VALUES (?, ?, ?, ?)",
+            "INSERT INTO downlink_report VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (dev_eui, item, json.dumps([kind, report]), now_ns),
         )
 

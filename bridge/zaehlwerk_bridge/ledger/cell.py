@@ -1,13 +1,12 @@
 """A cell: what is known of one interval of one line. Merging is commutative, so the order of frames cannot matter."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Row = tuple[int, ...]
 """One number per channel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """Interval `number` of a line: a slot of UTC, or an interval in the node's own numbering."""
 
     number: int
@@ -31,6 +30,20 @@ class Cell:
             _earlier(self.seen_ns, other.seen_ns),
             min(self.heard_ns, other.heard_ns),
             _greater(self.anchor, other.anchor),
+            self.whole,
+        )
+
+    def told(self, counts: Row) -> "Cell":
+        """This cell with its counts."""
+        return Cell(
+            self.number,
+            counts,
+            self.cover,
+            self.missing,
+            self.total,
+            self.seen_ns,
+            self.heard_ns,
+            self.anchor,
             self.whole,
         )
 

@@ -1,15 +1,19 @@
 """The table of cells: merging what a frame says, and finding the neighbourhood that it touches."""
 
-import sqlite3
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
+from zaehlwerk_bridge.database import Database, upsert
 from zaehlwerk_bridge.ledger.cell import Cell, Row
 
 FAR = 1 << 62
 """Beyond every number."""
-PUT = "INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT = upsert(
+    "cell",
+    "chain, unsynced, number, counts, mask, worst, missing, total, seen_ns, heard_ns, anchor, whole",
+    "chain, unsynced, number",
+)
 
 
 TAIL = 12
@@ -25,7 +29,7 @@ class Line:
 
     def __init__(
         self,
-        database: sqlite3.Connection,
+        database: Database,
         chain: int,
         epoch: int,
         unsynced: bool,
@@ -59,24 +63,36 @@ class Line:
             known = held.get(cell.number)
             merged = cell if known is None else known.merged(cell)
             if merged != known:
-                self._put(merged)
+                self.put(merged)
                 new.append(merged)
         return new
 
-    def _put(self, merged: Cell) -> None:
-        if self._remembers(merged.number):
-            self._note(merged)
+    def put(self, cell: Cell) -> None:
+        """Put `cell` in the place of what is known of its interval."""
+        if self._remembers(cell.number):
+            self._note(cell)
         else:
-            self._database.execute(PUT, self._row_of(merged))
+            self._database.execute(PUT, self._row_of(cell))
+
+    def newest(self, cells: int) -> Sequence[Cell]:
+        """The newest cells, in order: at most so many, and fewer if they are not remembered."""
+        if not self._remembers(FAR):
+            return ()
+        assert self._tail is not None
+        return self._tail[-cells:]
 
     def _note(self, cell: Cell) -> None:
         assert self._tail is not None
         assert self._changed is not None
-        at = bisect_left(self._tail, cell.number, key=_number)
-        if at < len(self._tail) and self._tail[at].number == cell.number:
-            self._tail[at] = cell
+        tail = self._tail
+        if not tail or tail[-1].number < cell.number:
+            tail.append(cell)
         else:
-            self._tail.insert(at, cell)
+            at = bisect_left(tail, cell.number, key=_number)
+            if tail[at].number == cell.number:
+                tail[at] = cell
+            else:
+                tail.insert(at, cell)
         self._unwritten[cell.number] = cell
         self._changed[self] = None
 

@@ -1,8 +1,8 @@
 """The table of chains: a node's epochs with their generation, interval, channels and mappings."""
 
-import sqlite3
 from functools import lru_cache
 
+from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.ledger.cell_table import PUT, Line
 from zaehlwerk_bridge.ledger.epochs import Epoch, in_order
 from zaehlwerk_bridge.ledger.memory import Memory
@@ -15,14 +15,14 @@ from zaehlwerk_protocol.status import Status
 class Chains:
     """Chains in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection, memory: Memory) -> None:
+    def __init__(self, database: Database, memory: Memory) -> None:
         self._database = database
         self._memory = memory
         self._epochs: dict[str, list[Epoch]] = memory.kind()
         self._channels: dict[int, int] = memory.kind()
         self._lines: dict[tuple[int, bool], Line] = memory.kind()
         self._changed: dict[Line, None] = memory.kind()
-        memory.on_commit(self._write)
+        memory.on_commit("cell", self._write)
 
     def _write(self) -> None:
         """Write the cells that were only remembered."""
@@ -63,8 +63,9 @@ class Chains:
         self._epochs.pop(dev_eui, None)
         row = self._database.execute(
             "INSERT INTO chain (dev_eui, epoch, generation, interval_s, named_ns, max_rate) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (dev_eui, epoch) DO UPDATE SET named_ns = min(named_ns, excluded.named_ns),"
-            " max_rate = max(max_rate, excluded.max_rate) RETURNING id",
+            " ON CONFLICT (dev_eui, epoch) DO UPDATE SET named_ns = CASE WHEN"
+            " excluded.named_ns < chain.named_ns THEN excluded.named_ns ELSE chain.named_ns END, max_rate = CASE WHEN"
+            " excluded.max_rate > chain.max_rate THEN excluded.max_rate ELSE chain.max_rate END RETURNING id",
             (dev_eui, frame.epoch, frame.state & GENERATION, frame.interval_s, received_ns, max_rate),
         ).fetchone()
         return self.chain(row[0])
@@ -96,6 +97,7 @@ class Chains:
         return found
 
     def _line(self, chain: Epoch, unsynced: bool, changed: dict[Line, None] | None) -> Line:
+        self._database.touches(chain.dev_eui)
         row = self._database.execute(
             "SELECT number FROM forgotten WHERE chain = ? AND unsynced = ?", (chain.chain, unsynced)
         ).fetchone()
@@ -118,8 +120,8 @@ class Chains:
         newest = self.line(chain, unsynced=True).newest_number()
         number = index if newest is None else unwrap(index, newest)
         found = self._database.execute(
-            "INSERT INTO mapping VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " start_s = excluded.start_s, told_ns = excluded.told_ns WHERE excluded.told_ns < told_ns",
+            "INSERT INTO mapping VALUES (?, ?, ?, ?) ON CONFLICT (chain, first) DO UPDATE SET"
+            " start_s = excluded.start_s, told_ns = excluded.told_ns WHERE excluded.told_ns < mapping.told_ns",
             (chain.chain, number, start_s, received_ns),
         )
         return bool(found.rowcount)

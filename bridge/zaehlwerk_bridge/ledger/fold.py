@@ -4,9 +4,9 @@ What stands in the end follows from the set of cells alone; the order in which t
 meanwhile.
 """
 
-import sqlite3
 from collections.abc import Callable, Sequence
 
+from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.ledger.cell import Cell, Row
 from zaehlwerk_bridge.ledger.cell_table import FAR, Line
 from zaehlwerk_bridge.ledger.chains import Chains
@@ -15,9 +15,10 @@ from zaehlwerk_bridge.ledger.epochs import Epoch
 from zaehlwerk_bridge.ledger.gap_table import REACH, GapTable
 from zaehlwerk_bridge.ledger.joint import outcomes
 from zaehlwerk_bridge.ledger.memory import Memory
-from zaehlwerk_bridge.ledger.record import Body, body, read_id, record_id, withdrawn
-from zaehlwerk_bridge.ledger.record_table import Made, RecordTable, body_text
+from zaehlwerk_bridge.ledger.record import Body, body, body_text, read_id, record_id, withdrawn
+from zaehlwerk_bridge.ledger.record_table import Made, RecordTable
 from zaehlwerk_bridge.ledger.segment import Draft, Kind, Segment, is_ambiguous, segments
+from zaehlwerk_bridge.ledger.steady import Steady
 from zaehlwerk_bridge.ledger.telling import Telling
 from zaehlwerk_bridge.ledger.timeline import Timeline
 from zaehlwerk_bridge.ledger.whole import carry
@@ -40,7 +41,7 @@ class Fold:
 
     def __init__(
         self,
-        database: sqlite3.Connection,
+        database: Database,
         chains: Chains,
         stations: Stations,
         messages: Messages,
@@ -53,6 +54,7 @@ class Fold:
         self._stations = stations
         self.records = RecordTable(database, memory)
         self._telling = Telling(self.records, messages)
+        self.steady = Steady(chains, stations, self.records, messages, memory)
 
     def add(self, chain: Epoch, cells: Sequence[Cell], now_ns: int, *, unsynced: bool) -> list[Message]:
         """Fold `cells` into the chain's line; returns what the platform has to be told."""
@@ -103,6 +105,7 @@ class Fold:
     def _tell(
         self, chain: Epoch, line: Line, before: Cell | None, after: Cell | None, now_ns: int
     ) -> list[Message]:
+        ended = self.steady.end(chain.dev_eui)
         parts = segments(before, line.between(before, after))
         live = self.records.live(line, before, after)
         # Of a span that stands, or may stand, what remains is told at once: sums stay whole.
@@ -129,7 +132,15 @@ class Fold:
         for number in closed:
             self.gaps.drop(line, number)
         told, compared = without_doubt(made, live, quiet)
-        return self._telling.tell(line, told, compared, lambda record: self._nothing(chain, record, timeline))
+        messages = self._telling.tell(
+            line, told, compared, lambda record: self._nothing(chain, record, timeline)
+        )
+        if after is None and not split and _is_run(chain, line, parts, made):
+            assert before is not None
+            newest = parts[-1].cells[-1]
+            assert newest.total is not None
+            self.steady.begin(chain, line, before.number, newest.number, len(newest.total), ended)
+        return messages
 
     def _nothing(self, chain: Epoch, record: str, timeline: Timeline) -> Body:
         """How a record that another store told says that it stands for nothing any more."""
@@ -180,6 +191,26 @@ class Fold:
 
 def _ambiguity(chain: Epoch) -> Callable[[Cell, Cell], bool]:
     return lambda before, after: is_ambiguous(before, after, chain.interval_s, chain.max_rate)
+
+
+def _is_run(chain: Epoch, line: Line, parts: Sequence[Segment], made: Sequence[Made]) -> bool:
+    """Whether `parts`, up to the end of the line, are single intervals of UTC that full totals enclose, with a record each."""
+    if line.unsynced or not parts or len(made) != len(parts):
+        return False
+    ambiguous = _ambiguity(chain)
+    for part in parts:
+        before, after = part.before, part.after
+        if (
+            before is None
+            or after is None
+            or before.whole is None
+            or after.whole is None
+            or after.number != before.number + 1
+            or len(part.cells) != 1
+            or ambiguous(before, after)
+        ):
+            return False
+    return all(one.body["resolution"] == "interval" and one.station == made[0].station for one in made)
 
 
 def _due_ns(gap: Segment, chain: Epoch) -> int:

@@ -4,8 +4,7 @@ A line is cut at a total that is known in full: up to there everything has been 
 row is deleted; from then on what is heard of intervals before it is passed over, and the line begins with that total.
 """
 
-import sqlite3
-
+from zaehlwerk_bridge.database import Database, upsert
 from zaehlwerk_bridge.ledger.cell_table import FAR
 
 NS = 1_000_000_000
@@ -18,7 +17,7 @@ CHAINS = 50
 class Forgetting:
     """Works in the transaction of `database`: each call of `step` belongs into one of its own."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self._next = 0
 
@@ -26,7 +25,8 @@ class Forgetting:
         """Delete about `limit` rows of what was heard before `before_ns`; whether more is left in this round."""
         left = limit
         chains = self._chains()
-        for chain, interval_s in chains:
+        self._database.touches(*{dev_eui for _, _, dev_eui in chains})
+        for chain, interval_s, _ in chains:
             for unsynced in (0, 1):
                 left -= self._line(chain, unsynced, interval_s, before_ns, left)
                 if left <= 0:
@@ -40,9 +40,10 @@ class Forgetting:
         self._next = 0
         return False
 
-    def _chains(self) -> list[tuple[int, int]]:
+    def _chains(self) -> list[tuple[int, int, str]]:
         return self._database.execute(
-            "SELECT id, interval_s FROM chain WHERE id >= ? ORDER BY id LIMIT ?", (self._next, CHAINS)
+            "SELECT id, interval_s, dev_eui FROM chain WHERE id >= ? ORDER BY id LIMIT ?",
+            (self._next, CHAINS),
         ).fetchall()
 
     def _line(self, chain: int, unsynced: int, interval_s: int, before_ns: int, limit: int) -> int:
@@ -80,7 +81,7 @@ class Forgetting:
         found = None if found is None else int(found[0])
         if found is None or (held is not None and found < held + WORTH) or self._waits(line, found):
             return held
-        self._database.execute("INSERT OR REPLACE INTO forgotten VALUES (?, ?, ?)", (*line, found))
+        self._database.execute(_CUT, (*line, found))
         self._database.execute(
             "DELETE FROM gap WHERE chain = ? AND unsynced = ? AND number <= ?", (*line, found)
         )
@@ -108,6 +109,7 @@ class Forgetting:
         return deleted
 
 
+_CUT = upsert("forgotten", "chain, unsynced, number", "chain, unsynced")
 _REJECTED = "DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE rejected_ns < ? LIMIT ?)"
 _WAITING = """
 DELETE FROM waiting WHERE (dev_eui, received_ns, f_port, payload) IN (

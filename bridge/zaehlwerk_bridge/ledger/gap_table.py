@@ -1,8 +1,8 @@
 """The table of gaps: what history may still resolve, what waits for an anchor, and what nodes are asked for."""
 
-import sqlite3
 from dataclasses import dataclass
 
+from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.ledger.cell_table import Line
 from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_protocol.receiver import MODULUS
@@ -28,7 +28,7 @@ class Want:
 class GapTable:
     """Gaps of all chains in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection, memory: Memory) -> None:
+    def __init__(self, database: Database, memory: Memory) -> None:
         self._database = database
         self._memory = memory
         self._known: dict[tuple[int, bool], set[int]] = memory.kind()  # by line: what ends its gaps
@@ -45,8 +45,8 @@ class GapTable:
             self._of(line).add(number)
         self._database.execute(
             "INSERT INTO gap (chain, unsynced, number, due_ns, first, last, tries, ask_ns) VALUES (?, ?, ?, ?, ?, ?, 0, ?)"
-            " ON CONFLICT DO UPDATE SET due_ns = excluded.due_ns, first = excluded.first, last = excluded.last,"
-            " ask_ns = CASE WHEN excluded.ask_ns IS NULL OR tries = 0 THEN excluded.ask_ns ELSE ask_ns END",
+            " ON CONFLICT (chain, unsynced, number) DO UPDATE SET due_ns = excluded.due_ns, first = excluded.first, last = excluded.last,"
+            " ask_ns = CASE WHEN excluded.ask_ns IS NULL OR gap.tries = 0 THEN excluded.ask_ns ELSE gap.ask_ns END",
             (line.chain, line.unsynced, number, due_ns, first, last, None if wanted is None else ask_ns),
         )
 
@@ -82,7 +82,7 @@ class GapTable:
     def next_due_ns(self) -> int | None:
         """When the next gap's grace, or the pause before asking for one, is over."""
         row = self._database.execute(
-            "SELECT min(at) FROM (SELECT min(due_ns) AS at FROM gap UNION ALL SELECT min(ask_ns) FROM gap)"
+            "SELECT min(at) FROM (SELECT min(due_ns) AS at FROM gap UNION ALL SELECT min(ask_ns) FROM gap) AS times"
         ).fetchone()
         return None if row[0] is None else int(row[0])
 
@@ -102,7 +102,7 @@ class GapTable:
         """Note a try; the next one waits twice as long, after the last there is none."""
         self._database.execute(
             "UPDATE gap SET tries = tries + 1, ask_ns = CASE WHEN tries + 1 >= ? THEN NULL ELSE"
-            " ? + (SELECT interval_s FROM chain WHERE id = gap.chain) * ? * (1 << tries) END"
+            " ? + (SELECT interval_s FROM chain WHERE id = gap.chain) * ? * (1 << CAST(tries AS INTEGER)) END"
             " WHERE chain = ? AND unsynced = ? AND number = ?",
             (MAX_TRIES, now_ns, NS, want.chain, want.unsynced, want.number),
         )
@@ -110,6 +110,7 @@ class GapTable:
     def give_up(self, chain: int, number: int, *, unsynced: bool) -> None:
         """Ask no more for the gap before the total of interval `number`: the node has said that it cannot help."""
         self._database.execute(
-            "UPDATE gap SET tries = max(tries, 1), ask_ns = NULL WHERE chain = ? AND unsynced = ? AND number = ?",
+            "UPDATE gap SET tries = CASE WHEN tries < 1 THEN 1 ELSE tries END, ask_ns = NULL"
+            " WHERE chain = ? AND unsynced = ? AND number = ?",
             (chain, unsynced, number),
         )

@@ -1,10 +1,12 @@
 """Interval records: what the platform gets, made from a draft and its station. Pure; the revision comes later."""
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from zaehlwerk_bridge.ledger.cell import Row
 from zaehlwerk_bridge.ledger.segment import Draft, Kind
@@ -15,6 +17,19 @@ SHARE = 255
 """Of a cover byte: a share of 1."""
 
 Body = dict[str, Any]
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Published(NamedTuple):
+    """A record with its revision, as the platform gets it: `text`, JSON, and what of it is needed to pass it on."""
+
+    id: str
+    revision: int
+    resolution: str
+    end: str | None
+    """When its last interval ends, as it stands in the text; None: it has no place in time."""
+    text: str
 
 
 def record_id(slug: str, epoch: int, draft: Draft, *, unsynced: bool) -> str:
@@ -74,8 +89,8 @@ def body(
     inside = sum(last - first + 1 for first, last in draft.apart)
     made: Body = {
         "id": record,
-        "start": None if start_s is None else _utc(start_s),
-        "end": None if end_s is None else _utc(end_s),
+        "start": None if start_s is None else utc(start_s),
+        "end": None if end_s is None else utc(end_s),
         "clock": "unsynced" if end_s is None else "utc",
         "resolution": "interval" if draft.kind is Kind.INTERVAL else "span",
         "intervals": None if draft.first is None else draft.last - draft.first + 1 - inside,
@@ -87,9 +102,30 @@ def body(
     if draft.kind is not Kind.INTERVAL:
         ranges = [(start(first), end(last)) for first, last in draft.apart]
         made["except"] = [
-            [_utc(begins), _utc(ends)] for begins, ends in ranges if begins is not None and ends is not None
+            [utc(begins), utc(ends)] for begins, ends in ranges if begins is not None and ends is not None
         ]
     return made
+
+
+def body_text(body: Mapping[str, Any]) -> str:
+    """The body as it is stored and compared. It begins with the id, as `body` makes it."""
+    return _ENCODE(body)
+
+
+def published(text: str, revision: int) -> Published:
+    """The record whose body is stored as `text`, with its revision."""
+    body = json.loads(text)
+    return with_revision(body, text, revision)
+
+
+def with_revision(body: Mapping[str, Any], text: str, revision: int) -> Published:
+    """The same for who has the body as well."""
+    record = body["id"]
+    # Ids need no escapes in JSON, and the id stands first: the revision comes right behind it.
+    begins = len(record) + 9
+    assert text.startswith(record, 7)
+    revised = f'{text[:begins]}"revision":{revision},{text[begins:]}'
+    return Published(record, revision, body["resolution"], body["end"], revised)
 
 
 def withdrawn(body: Body) -> Body:
@@ -126,6 +162,7 @@ def _quality(draft: Draft, number: int) -> tuple[float | None, str]:
 
 
 @lru_cache(maxsize=4096)
-def _utc(seconds: int) -> str:
+def utc(seconds: int) -> str:
+    """Unix seconds as text, UTC."""
     # Kept: the intervals of all stations begin and end at the same times.
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

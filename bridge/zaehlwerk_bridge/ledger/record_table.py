@@ -1,17 +1,12 @@
 """The table of records: what the platform has been told, and the difference to what it should be told."""
 
-import json
-import sqlite3
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from zaehlwerk_bridge.database import Database, upsert
 from zaehlwerk_bridge.ledger.cell import Cell
 from zaehlwerk_bridge.ledger.cell_table import FAR, Line
 from zaehlwerk_bridge.ledger.memory import Memory
-from zaehlwerk_bridge.ledger.record import Body, read_id
-
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+from zaehlwerk_bridge.ledger.record import Body, Published, body_text, published, read_id, with_revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +50,29 @@ class Kept:
     text: str
 
 
+_COLUMNS = "id, station, chain, unsynced, number, end_s, resolution, revision, live, body"
+PUT = upsert("record", _COLUMNS, "id")
+_PUT_DEAD = f"""
+INSERT INTO record ({_COLUMNS})
+SELECT id, station, coalesce((SELECT min(id) FROM chain WHERE chain.epoch = foreign_record.epoch), 0),
+  unsynced, number, NULL, ?, ?, 0, ? FROM foreign_record WHERE id = ?
+ON CONFLICT (id) DO UPDATE SET station = excluded.station, chain = excluded.chain, unsynced = excluded.unsynced,
+  number = excluded.number, end_s = excluded.end_s, resolution = excluded.resolution,
+  revision = excluded.revision, live = excluded.live, body = excluded.body
+"""  # noqa: S608 - columns
+
+
 class RecordTable:
     """Records of all chains in the transaction of `database`."""
 
-    def __init__(self, database: sqlite3.Connection, memory: Memory) -> None:
+    def __init__(self, database: Database, memory: Memory) -> None:
         self._database = database
         self._memory = memory
         self._revisions: dict[str, int] = memory.kind()
         self._raised: dict[str, int] = memory.kind()  # revisions that are to be written
-        self._ends: dict[str, int] = memory.kind()  # by station: no standing interval ends later
-        memory.on_commit(self._write_revisions)
+        self._made: dict[str, tuple[object, ...]] = memory.kind()  # rows that are to be written, by id
+        memory.on_commit("station", self._write_revisions)
+        memory.on_commit("record", self._write_made)
         self.has_foreign = False
         """Whether there may be records of another store; `look` tells."""
 
@@ -74,6 +82,30 @@ class RecordTable:
             self._raised.clear()
             self._database.executemany("UPDATE station SET revision = ? WHERE slug = ?", rows)
 
+    def _write_made(self) -> None:
+        if self._made:
+            rows = list(self._made.values())
+            self._made.clear()
+            self._database.executemany(PUT, rows)
+
+    def put(self, line: Line, record: str, station: str, number: int, end_s: int, text: str) -> int:
+        """Store the standing record of an interval, of which no other store told, with the next revision of its station;
+        returns that. What is stored now is written later: see `Memory`."""
+        revision = self.next_revision(station)
+        self._made[record] = (
+            record,
+            station,
+            line.chain,
+            line.unsynced,
+            number,
+            end_s,
+            "interval",
+            revision,
+            1,
+            text,
+        )
+        return revision
+
     def look(self) -> None:
         """See whether there are records of another store."""
         row = self._database.execute("SELECT EXISTS (SELECT 1 FROM foreign_record)").fetchone()
@@ -81,6 +113,7 @@ class RecordTable:
 
     def live(self, line: Line, before: Cell | None, last: Cell | None) -> dict[str, Standing]:
         """The standing records that end in (before, last], by id."""
+        self._write_made()
         rows = self._database.execute(
             "SELECT id, station, resolution, body FROM record"
             " WHERE chain = ? AND unsynced = ? AND number > ? AND number <= ? AND live = 1",
@@ -113,7 +146,7 @@ class RecordTable:
         """First and last interval of other stores' spans that lie, in part at least, in (before, last]."""
         row = self._database.execute(
             "SELECT min(coalesce(first, ?)), max(number) FROM foreign_record"
-            " WHERE epoch = ? AND unsynced = ? AND number > ? AND coalesce(first, ?) <= ? AND first IS NOT number",
+            " WHERE epoch = ? AND unsynced = ? AND number > ? AND coalesce(first, ?) <= ? AND (first IS NULL OR first <> number)",
             (
                 -FAR,
                 line.epoch,
@@ -125,13 +158,13 @@ class RecordTable:
         ).fetchone()
         return None if row[0] is None else (int(row[0]), int(row[1]))
 
-    def write(self, line: Line, made: Made) -> Body:
+    def write(self, line: Line, made: Made) -> Published:
         """Store a record with the next revision of its station; returns it as it is published."""
         self._own(made.body["id"])
+        self._write_made()
         revision = self.next_revision(made.station)
         self._database.execute(
-            "INSERT OR REPLACE INTO record (id, station, chain, unsynced, number, end_s, resolution, revision, live, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
+            PUT,
             (
                 made.body["id"],
                 made.station,
@@ -141,16 +174,15 @@ class RecordTable:
                 made.end_s,
                 made.body["resolution"],
                 revision,
+                1,
                 made.text,
             ),
         )
-        end_s = self._ends.get(made.station)
-        if end_s is not None and made.end_s is not None and made.end_s > end_s:
-            self._ends[made.station] = made.end_s
-        return published(made.body, revision)
+        return with_revision(made.body, made.text, revision)
 
     def bury(self, record: str) -> None:
         """A record is superseded: it stands no longer, and what supersedes it has a higher revision."""
+        self._write_made()
         if not self._database.execute("UPDATE record SET live = 0 WHERE id = ?", (record,)).rowcount:
             self._keep_dead(record, UNKNOWN, 0)
         self._own(record)
@@ -164,14 +196,13 @@ class RecordTable:
         """Note a record that another store told and that stands no longer."""
         name = read_id(record)
         self._database.execute(
-            "INSERT OR REPLACE INTO record (id, station, chain, unsynced, number, end_s, resolution, revision, live, body)"
-            " SELECT id, station, coalesce((SELECT id FROM chain WHERE chain.epoch = foreign_record.epoch), 0),"
-            " unsynced, number, NULL, ?, ?, 0, ? FROM foreign_record WHERE id = ?",
+            _PUT_DEAD,
             ("interval" if name.single else "span", revision, text, record),
         )
 
-    def withdraw(self, record: str, station: str, body: Body) -> Body:
+    def withdraw(self, record: str, station: str, body: Body) -> Published:
         """A record stands for nothing any more, and says so with the next revision; returns it as it is published."""
+        self._write_made()
         revision = self.next_revision(station)
         text = body_text(body)
         if not self._database.execute(
@@ -179,42 +210,24 @@ class RecordTable:
         ).rowcount:
             self._keep_dead(record, text, revision)
         self._own(record)
-        return published(body, revision)
+        return with_revision(body, text, revision)
 
-    def again(self, station: str) -> Body | None:
+    def again(self, station: str) -> Published | None:
         """The newest standing interval of a station with its next revision; None: there is none."""
         row = self._newest(station)
         if row is None:
             return None
         revision = self.next_revision(station)
         self._database.execute("UPDATE record SET revision = ? WHERE id = ?", (revision, row[0]))
-        return published(json.loads(row[1]), revision)
+        return published(row[1], revision)
 
-    def is_newest(self, station: str, end_s: int) -> bool:
-        """Whether no standing interval of the station ends later."""
-        if self._memory.trusted:
-            latest = self._ends.get(station)
-            if latest is None:
-                row = self._database.execute(
-                    "SELECT max(end_s) FROM record WHERE station = ? AND live = 1 AND resolution = 'interval'",
-                    (station,),
-                ).fetchone()
-                latest = self._ends[station] = end_s if row[0] is None else int(row[0])
-            if latest <= end_s:
-                return True
-        row = self._database.execute(
-            "SELECT NOT EXISTS (SELECT 1 FROM record"
-            " WHERE station = ? AND live = 1 AND resolution = 'interval' AND end_s > ?)",
-            (station, end_s),
-        ).fetchone()
-        return bool(row[0])
-
-    def newest(self, station: str) -> Body | None:
+    def newest(self, station: str) -> Published | None:
         """The standing interval of the station that ends last, as it is published."""
         row = self._newest(station)
-        return None if row is None else published(json.loads(row[1]), row[2])
+        return None if row is None else published(row[1], row[2])
 
     def _newest(self, station: str) -> tuple[str, str, int] | None:
+        self._write_made()
         row: tuple[str, str, int] | None = self._database.execute(
             "SELECT id, body, revision FROM record WHERE station = ? AND live = 1 AND resolution = 'interval'"
             " AND end_s IS NOT NULL AND body != ? ORDER BY end_s DESC LIMIT 1",
@@ -237,6 +250,7 @@ class RecordTable:
         if known is not None:
             self._revisions[station] = self._raised[station] = known + 1
             return known + 1
+        self._database.touches(station)
         row = self._database.execute(
             "UPDATE station SET revision = revision + 1 WHERE slug = ? RETURNING revision", (station,)
         ).fetchone()
@@ -244,13 +258,3 @@ class RecordTable:
         if self._memory.trusted:
             self._revisions[station] = revision
         return revision
-
-
-def body_text(body: Mapping[str, Any]) -> str:
-    """The body as it is stored and compared."""
-    return _ENCODE(body)
-
-
-def published(body: Mapping[str, Any], revision: int) -> Body:
-    """The record with its revision, id first."""
-    return {"id": body["id"], "revision": revision, **{name: body[name] for name in body if name != "id"}}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from zaehlwerk_bridge.ledger.cell_table import Line
-from zaehlwerk_bridge.ledger.record import Body, withdrawn
+from zaehlwerk_bridge.ledger.record import Body, Published, withdrawn
 from zaehlwerk_bridge.ledger.record_table import Made, RecordTable, Standing
 from zaehlwerk_bridge.messages import Message, Messages
 
@@ -35,8 +35,7 @@ class Telling:
         gone = {record: standing for record, standing in live.items() if record not in stands}
         messages: list[Message] = []
         for slug in sorted({one.station for one in changed} | {one.station for one in gone.values()}):
-            records = [(one, self._records.write(line, one)) for one in changed if one.station == slug]
-            told = [record for _, record in records]
+            told = [self._records.write(line, one) for one in changed if one.station == slug]
             buried = sorted(record for record, standing in gone.items() if standing.station == slug)
             for record in buried:
                 self._records.bury(record)
@@ -44,12 +43,11 @@ class Telling:
                 # Nothing of this station takes their place, and a message needs a record with a revision.
                 told = [self._carrier(slug, buried, gone, nothing)]
             messages += self._healed(slug, told, buried)
-            messages += self._last(slug, records)
         return messages
 
     def _carrier(
         self, slug: str, buried: list[str], gone: Mapping[str, Standing], nothing: Callable[[str], Body]
-    ) -> Body:
+    ) -> Published:
         """One of the `buried` records that says that it stands for nothing any more; it is not superseded then.
 
         If they may not stand at all, rather another record of the station, as it is.
@@ -64,23 +62,12 @@ class Telling:
         empty = withdrawn(json.loads(gone[carrier].text)) if known else nothing(carrier)
         return self._records.withdraw(carrier, slug, empty)
 
-    def _healed(self, slug: str, told: Sequence[Body], buried: Sequence[str]) -> list[Message]:
-        healing = bool(buried) or any(record["resolution"] == "span" for record in told)
+    def _healed(self, slug: str, told: Sequence[Published], buried: Sequence[str]) -> list[Message]:
+        healing = bool(buried) or any(record.resolution == "span" for record in told)
         size = len(told) if healing else RECORDS_A_MESSAGE
         return [
             self._messages.records(slug, told[at : at + size], buried) for at in range(0, len(told), size)
         ]
-
-    def _last(self, slug: str, records: Sequence[tuple[Made, Body]]) -> list[Message]:
-        placed = [
-            (one.end_s, record)
-            for one, record in records
-            if one.end_s is not None and record["resolution"] == "interval"
-        ]
-        if not placed:
-            return []
-        end_s, newest = max(placed, key=lambda pair: pair[0])
-        return [self._messages.last(slug, newest)] if self._records.is_newest(slug, end_s) else []
 
 
 def _differs(one: Made, standing: Standing | None) -> bool:

@@ -14,6 +14,10 @@ class Sink(Protocol):
         """Hand on an event. Waits while the bridge is behind: a source does not read faster than is stored."""
         ...
 
+    async def take_all(self, events: Sequence[Event]) -> None:
+        """Hand on events, in order; as `take` of each."""
+        ...
+
     async def cursor(self, source: str, stream: str) -> str | None:
         """Return how far `stream` was stored, None if nothing of it was."""
         ...

@@ -15,6 +15,7 @@ from zaehlwerk_bridge.backoff import Backoff
 from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.errors import SettingsError
 from zaehlwerk_bridge.event import Event
+from zaehlwerk_bridge.failpoints import failpoint
 from zaehlwerk_bridge.progress import PATIENCE_S, Progress
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import RedisSettings
@@ -33,10 +34,12 @@ from zaehlwerk_bridge.sources.stream_entry import to_event
 from zaehlwerk_bridge.sources.stream_history import too_short
 
 NS = 1_000_000_000
-READ_MOST = 200
+READ_MOST = 500
 """Entries asked for at once."""
 READ_BYTES = 4_000_000
 """So much should come at once: after large entries fewer are asked for, for Redis knows no limit of an answer's size."""
+HANDED_ON_AT_ONCE = 20
+"""Events between two signs of progress: each may wait for the store."""
 ACKNOWLEDGE_MOST = 1000
 """Entries acknowledged at once."""
 HELD_MOST = 200_000
@@ -45,6 +48,8 @@ WAIT_MS = 5000
 """So long Redis may wait with an answer until there is something to tell."""
 BEAT_S = 5.0
 """Between two signs of life of a reader that has nothing to do, or cannot hand on what it has."""
+SLOW_S = 60.0
+"""Entries that a reader holds for so long are taken over although it is alive."""
 ALIVE_MS = 3 * int(BEAT_S * 1000)
 """A reader that has asked for entries within this time is alive."""
 HISTORY_EVERY_S = 3600.0
@@ -61,7 +66,10 @@ class AnotherReader(Exception):
 
 
 class RedisSource:
-    """Reads as `consumer` until its task is cancelled; whatever Redis does, it is tried again. `wall` is real time."""
+    """Reads as `consumer` until its task is cancelled; whatever Redis does, it is tried again. `wall` is real time.
+
+    `shared`: all readers of the group store in one database, so there may be many.
+    """
 
     name = "redis"
 
@@ -73,7 +81,10 @@ class RedisSource:
         wall: Clock,
         rng: random.Random,
         log: FilteringBoundLogger,
+        *,
+        shared: bool = False,
     ) -> None:
+        self._shared = shared
         self._settings = settings
         self._password = password
         self._consumer = consumer
@@ -86,6 +97,8 @@ class RedisSource:
         self._patience_s = PATIENCE_S + 6 * settings.request_timeout_s
         self._state = StreamState.CLOSED
         self._trouble = "not connected yet"
+        # Often enough that the others never take this one for dead.
+        self._beat_s = min(BEAT_S, settings.claim_idle_s / 3) if shared else BEAT_S
         self._sink: Sink | None = None
         self._held: set[str] = set()  # handed on and not acknowledged
         # What Redis says is pending, and what is held, are of the same moment while this is locked.
@@ -228,6 +241,8 @@ class RedisSource:
                 continue
             count = self._count()
             read = await stream.read(count)
+            if read.entries:
+                failpoint("source.read")
             await self._tell_loss(stream, read, drained=len(read.entries) < count)
             self._lag = None if read.before.lag is None else max(0, read.before.lag - len(read.entries))
             await self._hand_on(self._hold(read.entries))
@@ -237,7 +252,7 @@ class RedisSource:
 
     async def _be_alone(self, stream: RedisStream) -> None:
         """Two stores that each get a part of a station's frames would both publish of it: only one may read."""
-        others = await self._living(stream)
+        others = [] if self._shared else await self._living(stream)
         if others:
             await stream.withdraw()
             raise AnotherReader(
@@ -270,18 +285,31 @@ class RedisSource:
         if now_ns < self._next_look_ns:
             return
         self._next_look_ns = now_ns + int(min(BEAT_S, self._settings.claim_idle_s) * NS)
-        others = await self._living(stream)
+        others = [] if self._shared else await self._living(stream)
         if others and others == self._others:
             # Once may be one that looks, sees this one, and leaves.
             self._log.error("another bridge reads in the same consumer group", bridges=others)
         self._others = others
-        await self._claim(stream)
+        await self._claim(stream, await self._claimed_after_s(stream))
         if now_ns >= self._next_history_ns:
             self._next_history_ns = now_ns + int(HISTORY_EVERY_S * NS)
             await self._see_history(stream)
 
-    async def _claim(self, stream: RedisStream) -> None:
-        idle_ms, after = int(self._settings.claim_idle_s * 1000), _START
+    async def _claimed_after_s(self, stream: RedisStream) -> float:
+        """How long entries may be held. Of many readers a slow one is not robbed while nobody is dead: each would take
+        from the other what waits its turn."""
+        idle_s = self._settings.claim_idle_s
+        if not self._shared:
+            return idle_s
+        left = [
+            one.name
+            for one in await stream.consumers()
+            if one.name != self._consumer and one.pending and one.idle_ms >= idle_s * 1000
+        ]
+        return idle_s if left else max(idle_s, SLOW_S)
+
+    async def _claim(self, stream: RedisStream, idle_s: float) -> None:
+        idle_ms, after = int(idle_s * 1000), _START
         while True:
             async with self._pending:
                 after, entries = await stream.claim(idle_ms, after, self._count())
@@ -340,18 +368,21 @@ class RedisSource:
         self._largest //= 2
         gone: list[str] = []
         passed: list[str] = []
+        events: list[Event] = []
         for entry in entries:
             if entry.fields is None:
                 gone.append(entry.id)
                 continue
-            self.progress.step(self._patience_s)
             self.counts.items += 1
             self._largest = max(self._largest, sum(len(value) for _, value in entry.fields))
             event = to_event(self.name, entry.id, entry.fields, self._settings.max_entry_bytes)
             if event is None:
                 passed.append(entry.id)
             else:
-                await self._sink.take(event)
+                events.append(event)
+        for at in range(0, len(events), HANDED_ON_AT_ONCE):
+            self.progress.step(self._patience_s)
+            await self._sink.take_all(events[at : at + HANDED_ON_AT_ONCE])
         if gone:
             self._lost(len(gone))
         if gone or passed:
@@ -369,10 +400,12 @@ class RedisSource:
             while self._stored:
                 ids = self._stored[:ACKNOWLEDGE_MOST]
                 async with self._pending:
+                    failpoint("redis.before-xack")
                     await stream.acknowledge(ids)
+                    failpoint("redis.after-xack")
                     self._held.difference_update(ids)
                 del self._stored[: len(ids)]
             self._not_acknowledged = ""
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_S):
+                async with asyncio.timeout(self._beat_s):
                     await self._something_stored.wait()

@@ -1,0 +1,591 @@
+"""One PostgreSQL as the store of several bridges: none undoes, overtakes or forgets what another one does."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.tests.ledger.frames import Device, at
+from bridge.tests.ledger.node import Node
+from bridge.tests.ledger.platform import Platform, truth_sum, verify
+from bridge.tests.ledger.test_exactness import LATE_NS, _lived
+from bridge.tests.ledger.test_restoring import Broker
+from bridge.tests.service.postgres_server import PostgresServer
+from zaehlwerk_bridge.commands import store_calls
+from zaehlwerk_bridge.database import DatabaseAway, InTheWay, SchemaError, Server
+from zaehlwerk_bridge.ledger.cell_table import TAIL
+from zaehlwerk_bridge.postgres import NAMES, PostgresDatabase, lock_of
+from zaehlwerk_bridge.postgres_schema import FIRST, bring_forward, definition, open_postgres, version_of
+from zaehlwerk_bridge.settings import CommandsSettings
+from zaehlwerk_bridge.sharing import GONE_S, Neighbours
+from zaehlwerk_bridge.store import Store
+
+GUIDE = (Path(__file__).parents[2] / "operations" / "BACKUP.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def place(postgres: PostgresServer) -> Server:
+    """An empty store."""
+    return postgres.new_store_place()
+
+
+@pytest.fixture
+def bridges(place: Server) -> Iterator[Callable[[str], Store]]:
+    """Opens the store as the bridge with that id."""
+    opened: list[Store] = []
+
+    def bridge(name: str) -> Store:
+        opened.append(Store(place, bridge_id=name))
+        return opened[-1]
+
+    yield bridge
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def database(place: Server) -> Iterator[PostgresDatabase]:
+    """A connection that looks on."""
+    database = PostgresDatabase(place)
+    yield database
+    database.close()
+
+
+def beats(database: PostgresDatabase, bridge: str, *, ago_s: float = 0.0, since_s: float = 60.0) -> None:
+    """The last sign of life of a bridge was `ago_s` ago, and it has given them for `since_s`."""
+    now = "CAST(extract(epoch FROM statement_timestamp()) * 1000000000 AS BIGINT)"
+    database.execute(
+        f"UPDATE bridge SET beat_ns = {now} - ?, since_ns = {now} - ? WHERE id = ?",
+        (int(ago_s * 1e9), int((ago_s + since_s) * 1e9), bridge),
+    )
+
+
+def of_kind(store: Store, kind: str) -> list[dict[str, Any]]:
+    return [json.loads(row.payload) for row in store.outbox() if row.topic.endswith(f"/{kind}")]
+
+
+def counts(store: Store) -> list[dict[str, Any]]:
+    return of_kind(store, "count")
+
+
+# The same frames by several bridges.
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_frames_split_over_bridges_that_work_at_once_end_in_the_sum_that_was_counted(
+    bridges: Callable[[str], Store], seed: int
+) -> None:
+    """Of one station: each event to some bridge, several at a time, now and then to two of them."""
+    dice = random.Random(seed)
+    node = Node(random.Random(seed), loss=0.3)
+    node.live(40)
+    stores = [bridges(name) for name in ("b1", "b2", "b3")]
+    shares: list[list[Any]] = [[], [], []]
+    for event in node.events:
+        for share in dice.sample(shares, 2 if dice.random() < 0.2 else 1):
+            share.append(event)
+
+    def work(store: Store, share: list[Any]) -> None:
+        while share:
+            batch = [share.pop(0) for _ in range(min(len(share), 3))]
+            store.commit(batch, batch[-1].received_ns)
+
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(work, *one) for one in zip(stores, shares, strict=True)]:
+            done.result()
+    for store in stores:
+        store.settle(node.events[-1].received_ns + LATE_NS)
+    rows = [row for store in stores for row in store.outbox(0, 1 << 30)]
+    dice.shuffle(rows)
+    platform = Platform()
+    platform.take(rows)
+    assert platform.sums() == truth_sum(node)
+
+
+def test_revisions_of_a_station_rise_whoever_tells_them(bridges: Callable[[str], Store]) -> None:
+    device, one, other = Device(), bridges("b1"), bridges("b2")
+    one.commit([device.status(0, 10)], at(0))
+    for slot in range(1, 2 * TAIL):
+        (one, other)[slot % 2].commit([device.count(slot, 10 + slot)], at(slot))
+    told = [
+        record["revision"]
+        for store in (one, other)
+        for content in counts(store)
+        for record in content["records"]
+    ]
+    assert len(told) == len(set(told)) > TAIL
+    assert counts(one)
+    assert counts(other)
+
+
+def test_an_event_that_two_bridges_take_is_told_once(bridges: Callable[[str], Store]) -> None:
+    device, one, other = Device(), bridges("b1"), bridges("b2")
+    events = [device.status(0, 10), device.count(1, 12)]
+    assert one.commit(events, at(1)).repeated == 0
+    assert other.commit(events, at(1)).repeated == 2
+    assert other.outbox() == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whenever_bridges_that_come_and_go_have_published_all_no_record_is_false(
+    bridges: Callable[[str], Store], database: PostgresDatabase, seed: int
+) -> None:
+    """Nodes that lose frames, join anew and move between stations. While messages wait, one of them may be the older one."""
+    dice = random.Random(seed)
+    node = _lived(seed, 0.3, 40, ("Neutor", "Ring"))
+    stores = {name: bridges(name) for name in ("b1", "b2", "b3")}
+    broker = Broker()
+    gone, compared = "", 0
+    for event in node.events:
+        if dice.random() < 0.1:
+            gone = dice.choice(["", *stores])
+            for name in stores:
+                beats(database, name, ago_s=GONE_S + 1 if name == gone else 0)
+        name = dice.choice([name for name in stores if name != gone])
+        stores[name].settle(event.received_ns - 1)
+        stores[name].commit([event], event.received_ns)
+        for name in dice.sample(sorted(stores), 2):
+            if name != gone:
+                stores[name].written_by_others()
+                broker.drain(stores[name], event.received_ns)
+        if not any(store.outbox_size() for store in stores.values()):
+            verify(broker.platform, node)
+            compared += 1
+    assert compared > 5
+    for name, store in stores.items():
+        store.settle(node.events[-1].received_ns + LATE_NS)
+        broker.drain(store, node.events[-1].received_ns + LATE_NS)
+        assert store.outbox_size() == 0, name
+    verify(broker.platform, node)
+    assert broker.platform.sums() == truth_sum(node)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_copy_that_is_put_back_as_the_guide_says_publishes_nothing_twice_into_the_sum(
+    postgres: PostgresServer, seed: int
+) -> None:
+    dice = random.Random(seed)
+    node = _lived(seed, 0.3, 30, ("Neutor",))
+    copied = dice.randrange(len(node.events) // 2)
+    lost = dice.randrange(copied, len(node.events))
+    place, broker = postgres.new_store_place(), Broker()
+    first = Store(place, bridge_id="b1")
+    for event in node.events[:copied]:
+        first.settle(event.received_ns - 1)
+        first.commit([event], event.received_ns)
+        broker.drain(first, event.received_ns)
+    first.close()
+    copy = postgres.copied(place)
+    with closing(PostgresDatabase(copy)) as restored:
+        (command,) = re.findall(r"--command='(UPDATE [^']*)'", GUIDE)
+        restored.execute(command)
+    first = Store(place, bridge_id="b1")
+    for event in node.events[copied:lost]:
+        first.settle(event.received_ns - 1)
+        first.commit([event], event.received_ns)
+        broker.drain(first, event.received_ns)
+    first.close()
+    second = Store(copy, bridge_id="b1")
+    for event in node.events[copied:]:
+        second.settle(event.received_ns - 1)
+        second.commit([event], event.received_ns)
+        broker.drain(second, event.received_ns)
+        verify(broker.platform, node)
+    second.settle(node.events[-1].received_ns + LATE_NS)
+    broker.drain(second, node.events[-1].received_ns + LATE_NS)
+    verify(broker.platform, node)
+    assert broker.platform.sums() == truth_sum(node)
+    second.close()
+
+
+# Locks.
+
+
+def test_a_transaction_waits_for_who_holds_a_name_and_not_for_others(place: Server) -> None:
+    one, other = PostgresDatabase(place), PostgresDatabase(place)
+    names = [name for name in map(str, range(10)) if lock_of(name) != lock_of("neutor")]
+    one.begin(["neutor"])
+    other.begin(names)
+    other.commit()
+    came: list[str] = []
+
+    def begin() -> None:
+        other.begin(["neutor", *names])
+        came.append("other")
+        other.rollback()
+
+    waiting = threading.Thread(target=begin)
+    waiting.start()
+    waiting.join(0.2)
+    assert came == []
+    one.commit()
+    waiting.join(5)
+    assert came == ["other"]
+    for database in (one, other):
+        database.close()
+
+
+def test_what_a_transaction_lacks_is_held_when_it_begins_again(place: Server) -> None:
+    database = PostgresDatabase(place)
+    database.begin(["neutor"])
+    with pytest.raises(InTheWay):
+        database.touches("neutor", "domplatz")
+    database.rollback()
+    database.begin(["neutor"])
+    database.touches("neutor", "domplatz")
+    database.commit()
+    database.begin(["neutor"])
+    with pytest.raises(InTheWay):
+        database.touches("domplatz")
+    database.close()
+
+
+def test_many_devices_take_no_more_locks_than_the_server_has(
+    place: Server, database: PostgresDatabase
+) -> None:
+    many = PostgresDatabase(place)
+    many.begin(str(number) for number in range(20_000))
+    row = database.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+    assert row == (NAMES,)
+    many.close()
+
+
+def test_a_deadlock_is_gone_through_again(place: Server) -> None:
+    """The server undoes one of two transactions that wait for each other's rows; that one is only in the way."""
+    one, other = PostgresDatabase(place), PostgresDatabase(place)
+    one.execute("INSERT INTO reserve VALUES ('a', 1), ('b', 1)")
+    raised: list[Exception] = []
+    both = threading.Barrier(2)
+
+    def work(database: PostgresDatabase, first: str, second: str) -> None:
+        database.begin()
+        try:
+            database.execute("UPDATE reserve SET revision = 2 WHERE station = ?", (first,))
+            both.wait(5)
+            database.execute("UPDATE reserve SET revision = 2 WHERE station = ?", (second,))
+            database.commit()
+        except InTheWay as error:
+            raised.append(error)
+            database.rollback()
+
+    with ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(work, one, "a", "b"), pool.submit(work, other, "b", "a")]
+        for work_done in done:
+            work_done.result(15)
+    assert len(raised) == 1
+    for database in (one, other):
+        database.close()
+
+
+def test_a_bridge_that_stands_still_in_a_transaction_holds_up_the_others_for_seconds_only(
+    place: Server, bridges: Callable[[str], Store]
+) -> None:
+    """The server ends its transaction; it notices when it goes on, and that may pass."""
+    device, living = Device(), bridges("b2")
+    still = PostgresDatabase(place)
+    still.begin([device.dev_eui])
+    living.commit([device.status(0, 10)], at(0))
+    with pytest.raises(DatabaseAway):
+        still.execute("SELECT 1")
+    still.rollback()
+    still.begin()
+    still.commit()
+    still.close()
+
+
+# Whose messages they are.
+
+
+def test_each_bridge_reads_the_messages_that_it_made(bridges: Callable[[str], Store]) -> None:
+    one, other = bridges("b1"), bridges("b2")
+    one.commit([Device("00" * 8, station="a").status(0, 1)], at(0))
+    assert one.outbox_size() > 0
+    assert other.outbox_size() == 0
+
+
+def test_messages_of_a_bridge_that_is_gone_are_another_ones_in_their_order(
+    bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    device, gone, living = Device(), bridges("b1"), bridges("b2")
+    gone.commit([device.status(0, 10), *(device.count(slot, 10 + slot) for slot in range(1, 5))], at(5))
+    left = gone.outbox()
+    living.commit([Device("00" * 8, station="else").status(0, 1)], at(0))
+    newest = living.outbox()[-1].seq
+    beats(database, "b1", ago_s=GONE_S + 1)
+    beats(database, "b2")
+    assert living.written_by_others()
+    taken = living.outbox(newest)
+    assert [(row.topic, row.payload, row.properties) for row in taken] == [
+        (row.topic, row.payload, row.properties) for row in left
+    ]
+    gone.acknowledged([row.seq for row in left])
+    assert [row.seq for row in living.outbox(newest)] == [row.seq for row in taken]
+
+
+def test_messages_of_a_bridge_that_is_there_stay_its_own(
+    bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    one, other = bridges("b1"), bridges("b2")
+    one.commit([Device().status(0, 10)], at(0))
+    beats(database, "b1", ago_s=GONE_S - 2)
+    beats(database, "b2")
+    other.written_by_others()
+    assert other.outbox_size() == 0
+
+
+def test_who_has_just_come_takes_nobody_for_gone(
+    bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    """All of them may have been without the server for a while."""
+    one, other = bridges("b1"), bridges("b2")
+    one.commit([Device().status(0, 10)], at(0))
+    beats(database, "b1", ago_s=GONE_S + 5)
+    beats(database, "b2", since_s=GONE_S - 1)
+    other.written_by_others()
+    assert other.outbox_size() == 0
+
+
+def test_what_a_command_line_puts_into_the_outbox_is_published_by_a_bridge(
+    place: Server, bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    device, bridge = Device(), bridges("b1")
+    bridge.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    before = bridge.outbox_size()
+    beside = Store(place, bridge_id="b1", existing=True)
+    (station,) = {row.station for row in bridge.outbox() if row.topic.endswith("/count")}
+    from zaehlwerk_bridge.republishing import Period
+
+    assert beside.republish(station, Period(), at(2)).messages == 1
+    beside.close()
+    assert bridge.outbox_size() == before
+    beats(database, "b1")
+    assert bridge.written_by_others()
+    assert bridge.outbox_size() > before
+
+
+def test_one_of_the_living_bridges_leads(bridges: Callable[[str], Store], database: PostgresDatabase) -> None:
+    one, other = bridges("b1"), bridges("b2")
+    for name in ("b1", "b2"):
+        beats(database, name)
+    for store in (one, other):
+        store.written_by_others()
+    assert (one.leads, other.leads) == (True, False)
+    beats(database, "b1", ago_s=GONE_S + 1)
+    assert other.written_by_others()
+    assert other.leads
+
+
+def test_a_checkpoint_that_waits_with_another_bridge_is_said_before_what_it_covers(
+    bridges: Callable[[str], Store],
+) -> None:
+    device, one, other = Device(), bridges("b1"), bridges("b2")
+    one.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    assert any(row.topic.endswith("/checkpoint") for row in one.outbox())
+    other.commit([device.count(2, 15)], at(2))
+    kinds = [row.topic.rpartition("/")[2] for row in other.outbox()]
+    assert kinds.index("checkpoint") < kinds.index("count")
+    one.acknowledged([row.seq for row in one.outbox()])
+    other.acknowledged([row.seq for row in other.outbox()])
+    one.commit([device.count(3, 18)], at(3))
+    assert "checkpoint" not in [row.topic.rpartition("/")[2] for row in one.outbox()]
+
+
+def test_a_retained_message_that_came_after_a_newer_one_is_said_as_it_should_be(
+    bridges: Callable[[str], Store],
+) -> None:
+    """A bridge that stood still has sent what another one has said anew meanwhile."""
+    device, one, other = Device(), bridges("b1"), bridges("b2")
+    one.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    old = [row for row in one.outbox() if row.topic.endswith("/checkpoint")]
+    one.acknowledged([row.seq for row in one.outbox()])
+    for slot in range(2, 60):
+        other.commit([device.count(slot, 12 + slot)], at(slot))
+    new = [row.payload for row in other.outbox() if row.topic.endswith("/checkpoint")][-1]
+    assert new != old[0].payload
+    other.acknowledged([row.seq for row in other.outbox()])
+    assert one.outbox() == []
+    one.say_again(old, at(60))
+    assert [row.payload for row in one.outbox()] == [new]
+    one.say_again(one.outbox(), at(60))
+    assert len(one.outbox()) == 1
+
+
+def test_a_station_that_another_bridge_has_reconciled_is_not_reconciled_again(
+    bridges: Callable[[str], Store],
+) -> None:
+    device, one, other = Device(), bridges("b1"), bridges("b2")
+    one.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    (station,) = {row.station for row in one.outbox() if row.topic.endswith("/count")}
+    assert other.unverified([station]) == {station}
+    one.reconcile({station: None}, at(1))
+    waiting = one.outbox()
+    checkpoint = next(row.payload for row in waiting if row.topic.endswith("/checkpoint"))
+    assert other.reconcile({station: checkpoint}, at(1)).foreign == 0
+    assert one.outbox() == waiting
+
+
+# What one of them is enough for.
+
+
+def test_a_command_that_every_bridge_hears_is_taken_once_and_begun_by_one(
+    bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    """At the same time; each answers, and who is told that it must not begin does not."""
+    device, stores = Device(), [bridges(name) for name in ("b1", "b2", "b3")]
+    stores[0].commit([device.status(0, 10), device.count(1, 12)], at(1))
+    payload = json.dumps({"id": "a", "command": "reboot"}).encode()
+    topic, limits = "zaehlwerk/v1/neutor/command", CommandsSettings()
+    with ThreadPoolExecutor(3) as pool:
+        for done in [
+            pool.submit(store_calls.take, store, topic, "neutor", payload, limits, at(2)) for store in stores
+        ]:
+            done.result()
+    assert database.execute("SELECT count(*) FROM command").fetchone() == (1,)
+    for store in stores:
+        (told,) = [json.loads(row.payload) for row in store.outbox() if row.topic.endswith("/result")]
+        assert told["fate"] == "accepted"
+    due = store_calls.next_of(stores[1], device.dev_eui)
+    assert due is not None
+    with ThreadPoolExecutor(3) as pool:
+        begun = [
+            pool.submit(store_calls.begin_enqueue, store, due.seq, due.downlink.part, [], at(2))
+            for store in stores
+        ]
+        assert sorted(one.result() for one in begun) == [False, False, True]
+
+
+def test_a_node_is_asked_once_for_what_every_bridge_finds_missing(
+    bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    device, stores = Device(), [bridges(name) for name in ("b1", "b2", "b3")]
+    stores[0].commit([device.status(0, 10), device.count(1, 12), device.count(8, 40)], at(8))
+    later = at(12)
+    with ThreadPoolExecutor(3) as pool:
+        for settled in [pool.submit(store.settle, later) for store in stores]:
+            settled.result()
+    wants = stores[1].wanted_backfill(later)
+    assert len(wants) == 1
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(store.ask_for_backfill, wants, later, enabled=True) for store in stores]
+        for one in asked:
+            one.result()
+    assert database.execute("SELECT count(*) FROM command WHERE own = 1").fetchone() == (1,)
+    assert database.execute("SELECT max(tries) FROM gap").fetchone() == (1,)
+    told = [record for store in stores for content in of_kind(store, "span") for record in content["records"]]
+    assert len([record for record in told if record["start"] is not None]) == 1
+
+
+def test_who_does_not_lead_deletes_nothing_that_is_old(
+    bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    device, one, other = Device(), bridges("b1"), bridges("b2")
+    one.commit([device.status(0, 10), *(device.count(slot, 10 + slot) for slot in range(1, 60))], at(60))
+    for name in ("b1", "b2"):
+        beats(database, name)
+    records = "SELECT count(*) FROM record"
+    before = database.execute(records).fetchone()
+    for store, left in ((other, before), (one, None)):
+        store.written_by_others()
+        while store.forget(at(1000), 100):
+            pass
+        after = database.execute(records).fetchone()
+        assert after == left if left is not None else after < before
+
+
+# The schema, and the server.
+
+
+def test_bridges_that_start_at_once_make_the_schema_once(postgres: PostgresServer) -> None:
+    place = postgres.place(postgres.new_database())
+    with ThreadPoolExecutor(3) as pool:
+        opened = [one.result() for one in [pool.submit(open_postgres, place) for _ in range(3)]]
+    assert [version_of(database) for database in opened] == [FIRST] * 3
+    for database in opened:
+        database.close()
+
+
+def test_a_newer_schema_is_refused(place: Server, database: PostgresDatabase) -> None:
+    database.execute("UPDATE schema_version SET version = version + 1")
+    with pytest.raises(SchemaError, match=f"schema {FIRST + 1} is newer"):
+        Store(place)
+    with pytest.raises(SchemaError, match="is newer"):
+        Store(place, existing=True)
+
+
+def test_a_command_line_makes_no_schema(postgres: PostgresServer) -> None:
+    with pytest.raises(SchemaError, match="there is no store of a bridge"):
+        Store(postgres.place(postgres.new_database()), existing=True)
+
+
+def test_a_step_that_fails_leaves_the_schema_before_it(place: Server, database: PostgresDatabase) -> None:
+    steps = {
+        FIRST + 1: ["ALTER TABLE life ADD COLUMN more TEXT"],
+        FIRST + 2: ["ALTER TABLE nowhere ADD COLUMN a TEXT"],
+    }
+    with pytest.raises(SchemaError, match="cannot be made"):
+        bring_forward(database, FIRST + 2, steps)
+    assert version_of(database) == FIRST
+    bring_forward(database, FIRST + 1, steps)
+    assert version_of(database) == FIRST + 1
+    assert database.execute("SELECT count(more) FROM life").fetchone() == (0,)
+
+
+def test_a_schema_is_not_made_beside_somebody_elses_tables(postgres: PostgresServer) -> None:
+    place = postgres.place(postgres.new_database())
+    database = PostgresDatabase(place)
+    database.execute("CREATE TABLE station (name TEXT)")
+    with pytest.raises(SchemaError, match="has to be empty"):
+        open_postgres(place)
+    assert version_of(database) is None
+    database.close()
+
+
+def test_a_connection_that_is_lost_undoes_what_was_begun_and_the_next_call_makes_another(
+    place: Server, bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    device, bridge = Device(), bridges("b1")
+    query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ? AND pid <> pg_backend_pid()"
+    beats(database, "b1")
+    bridge.written_by_others()
+    database.execute(query, (place.name,))
+    with pytest.raises(DatabaseAway):
+        bridge.commit([device.status(0, 10)], at(0))
+    assert bridge.commit([device.status(0, 10)], at(0)).repeated == 0
+    assert bridge.written_by_others(), (
+        "what was being committed may be there without anybody having been told"
+    )
+
+
+def test_a_commit_is_durable_whatever_the_server_is_set_to(place: Server, database: PostgresDatabase) -> None:
+    database.execute(
+        f"ALTER DATABASE {place.url.rpartition('/')[2].partition('?')[0]} SET synchronous_commit = off"
+    )
+    later = PostgresDatabase(place)
+    assert later.execute("SHOW synchronous_commit").fetchone() == ("on",)
+    later.close()
+
+
+def test_the_definition_holds_every_table(database: PostgresDatabase) -> None:
+    rows = database.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    made = {name for (name,) in rows}
+    assert made == {line.split()[2] for line in definition() if line.strip().startswith("CREATE TABLE")}
+
+
+def test_a_bridge_is_known_and_may_lead_before_it_stores_anything(
+    place: Server, database: PostgresDatabase
+) -> None:
+    """Else nobody would know whose messages those are that it leaves."""
+    with closing(PostgresDatabase(place)) as own:
+        assert Neighbours(own, "b9").leads
+        assert database.execute("SELECT id FROM bridge").fetchall() == [("b9",)]

@@ -1,0 +1,77 @@
+"""How messages leave the outbox: deleted when the broker has taken them, or put aside when none can take them.
+
+Neither is waited for: what turns up while the store is at it follows together.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from zaehlwerk_bridge.clock import Clock
+from zaehlwerk_bridge.failpoints import failpoint
+from zaehlwerk_bridge.outbox import OutboxRow
+from zaehlwerk_bridge.station_queues import StationQueues
+
+
+class OutboxEnds(Protocol):
+    """What is asked of the store."""
+
+    async def acknowledged(self, rows: Sequence[OutboxRow]) -> None:
+        """Delete rows that the broker took."""
+        ...
+
+    async def quarantine(self, row: OutboxRow, reason: str, now_ns: int) -> None:
+        """Move a row that the broker can never take to the rejected ones."""
+        ...
+
+
+class Leaving:
+    """Messages that are dealt with and still in the outbox. `clock` stamps what is put aside."""
+
+    def __init__(self, store: OutboxEnds, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._taken: list[OutboxRow] = []
+        self._going: list[OutboxRow] = []  # are being deleted
+        self._too_large: list[tuple[OutboxRow, str]] = []
+
+    @property
+    def rows(self) -> list[OutboxRow]:
+        """All of them."""
+        return [*self._taken, *self._going, *(row for row, _ in self._too_large)]
+
+    @property
+    def to_delete(self) -> bool:
+        """Whether there is something for `delete`."""
+        return bool(self._taken)
+
+    @property
+    def to_put_aside(self) -> bool:
+        """Whether there is something for `put_aside`."""
+        return bool(self._too_large)
+
+    def taken(self, *rows: OutboxRow) -> None:
+        """The broker has taken `rows`, and nothing else waits for them."""
+        self._taken += rows
+
+    def too_large(self, row: OutboxRow, reason: str) -> None:
+        """No broker can take `row`."""
+        self._too_large.append((row, reason))
+
+    async def delete(self, queues: StationQueues) -> None:
+        """Delete what was taken, until there is nothing more; `queues` forget it."""
+        while self._taken:
+            self._going, self._taken = self._taken, []
+            failpoint("delete.before")
+            await self._store.acknowledged(self._going)
+            failpoint("delete.after")
+            for row in self._going:
+                queues.forget(row)
+            self._going = []
+
+    async def put_aside(self, queues: StationQueues) -> None:
+        """Put aside what no broker can take; `queues` forget it."""
+        too_large, self._too_large = self._too_large, []
+        for row, reason in too_large:
+            await self._store.quarantine(row, reason, self._clock.now_ns())
+            queues.more()  # the store says in a message of its own that this one was rejected
+            queues.forget(row)

@@ -1,0 +1,147 @@
+"""What bridges that share a database owe each other: signs of life, and to publish what a dead one has left.
+
+There are no leases. Who is taken for dead and is not publishes what another one publishes as well, and that is harmless,
+for messages are taken by id and revision. Times are the database's clock alone.
+"""
+
+import asyncio
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from structlog.typing import FilteringBoundLogger
+
+from zaehlwerk_bridge.clock import Clock
+from zaehlwerk_bridge.database import FAULTS, InTheWay, Server
+from zaehlwerk_bridge.errors import BridgeError
+from zaehlwerk_bridge.postgres import PostgresDatabase
+
+BEAT_S = 1.0
+GONE_S = 5.0
+"""A bridge that gave no sign of life for so long is gone; what it left is published by others."""
+ADOPTED_MOST = 2000
+"""Messages taken over in one transaction."""
+
+_NOW_NS = "CAST(extract(epoch FROM statement_timestamp()) * 1000000000 AS BIGINT)"
+_GONE_NS = int(GONE_S * 1e9)
+_BEAT = f"""
+INSERT INTO bridge (id, word, since_ns, beat_ns) VALUES (?, ?, {_NOW_NS}, {_NOW_NS})
+ON CONFLICT (id) DO UPDATE SET beat_ns = excluded.beat_ns,
+  since_ns = CASE WHEN bridge.beat_ns < excluded.beat_ns - {_GONE_NS} THEN excluded.since_ns ELSE bridge.since_ns END
+WHERE bridge.word = excluded.word
+RETURNING since_ns = beat_ns
+"""  # noqa: S608 - constants
+_BEGIN = f"""
+INSERT INTO bridge (id, word, since_ns, beat_ns) VALUES (?, ?, {_NOW_NS}, {_NOW_NS})
+ON CONFLICT (id) DO UPDATE SET word = excluded.word, beat_ns = excluded.beat_ns, since_ns = excluded.since_ns
+"""  # noqa: S608 - constants
+_HERE = f"""
+INSERT INTO bridge (id, word, since_ns, beat_ns) VALUES (?, '', {_NOW_NS}, {_NOW_NS})
+ON CONFLICT (id) DO UPDATE SET beat_ns = excluded.beat_ns
+"""  # noqa: S608 - constants
+_END = "UPDATE bridge SET beat_ns = 0 WHERE id = ? AND word = ?"
+_LIVING = f"SELECT id, since_ns < {_NOW_NS} - {_GONE_NS} FROM bridge WHERE beat_ns >= {_NOW_NS} - {_GONE_NS} ORDER BY id"  # noqa: S608
+_ADOPT = f"""
+WITH gone AS (
+  DELETE FROM outbox WHERE seq IN (
+    SELECT seq FROM outbox WHERE bridge IN (
+      SELECT '' UNION ALL SELECT id FROM bridge WHERE id <> ? AND beat_ns < {_NOW_NS} - {_GONE_NS}
+    ) ORDER BY seq LIMIT {ADOPTED_MOST} FOR UPDATE SKIP LOCKED
+  ) RETURNING seq, station, topic, payload, properties, retain, made_ns
+)
+INSERT INTO outbox (bridge, station, topic, payload, properties, retain, made_ns)
+SELECT ?, station, topic, payload, properties, retain, made_ns FROM gone ORDER BY seq
+"""  # noqa: S608 - constants
+
+
+class SameName(BridgeError):
+    """Two bridges have one id."""
+
+
+class Neighbours:
+    """The other bridges, as the one with id `bridge` sees them on the connection on which it stores.
+
+    On that connection alone: numbers of new messages rise there with every commit, so who reads on behind the last one
+    passes none over.
+    """
+
+    def __init__(self, database: PostgresDatabase, bridge: str) -> None:
+        self._database = database
+        self._bridge = bridge
+        self._living: list[str] = []
+        self._connections = database.connections
+        self.leads = False
+        """Whether this bridge does what one of the living is enough for. For a moment two may think so."""
+        self.adopted = 0
+        """Messages taken over since the start."""
+        # Before anything is stored: else nobody would know whose messages those are that are left.
+        database.execute(_HERE, (bridge,))
+        self.look()
+
+    def look(self) -> bool:
+        """Take over what the dead have left, and what a command line has put there; whether anything has changed."""
+        rows = self._database.execute(_LIVING).fetchall()
+        living = [name for name, _ in rows]
+        leads = bool(living) and living[0] == self._bridge
+        # What was being committed when a connection was lost may be there without having been told.
+        changed = (leads, living, self._database.connections) != (self.leads, self._living, self._connections)
+        self._connections = self._database.connections
+        self._living, self.leads = living, leads
+        # Who has only just come (back) cannot say of the others that they are gone: they may be coming back as well.
+        if (self._bridge, True) in rows:
+            adopted = self._database.execute(_ADOPT, (self._bridge, self._bridge))
+            self.adopted += adopted.rowcount
+            changed = changed or adopted.rowcount > 0
+        return changed
+
+
+class Membership:
+    """The signs of life of the bridge `bridge`, on a connection and a thread of their own: storing may take long."""
+
+    def __init__(self, server: Server, bridge: str, wall: Clock, log: FilteringBoundLogger) -> None:
+        self._database = PostgresDatabase(server)
+        self._bridge = bridge
+        self._wall = wall
+        self._log = log
+        self._word = secrets.token_hex(8)
+        self._begun = False
+        self._executor = ThreadPoolExecutor(1, "membership")
+
+    async def run(self) -> None:
+        """Give signs of life until cancelled. Raises SameName if another bridge says that it is this one."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                try:
+                    returned = await loop.run_in_executor(self._executor, self._beat)
+                except (*FAULTS, InTheWay):
+                    pass  # who stores says what the matter is
+                else:
+                    if returned:
+                        self._log.warning(
+                            "this bridge was taken for gone; others publish what it had to publish"
+                        )
+                await self._wall.sleep(BEAT_S)
+        finally:
+            self._executor.submit(self._end)
+            self._executor.shutdown(wait=False)
+
+    def _beat(self) -> bool:
+        """One sign; whether there was none for so long that others took this bridge for gone."""
+        if not self._begun:
+            self._database.execute(_BEGIN, (self._bridge, self._word))
+            self._begun = True
+            return False
+        row = self._database.execute(_BEAT, (self._bridge, self._word)).fetchone()
+        if row is None:
+            raise SameName(
+                f"another bridge works on the database as {self._bridge!r}: give every bridge an id of its own (setting id)"
+            )
+        return bool(row[0])
+
+    def _end(self) -> None:
+        """Say goodbye: what is left is for others at once."""
+        if self._database.connected:  # who stops the bridge does not wait for a server that is away
+            with suppress(*FAULTS, InTheWay):
+                self._database.execute(_END, (self._bridge, self._word))
+        self._database.close()
