@@ -11,7 +11,7 @@ NODE := firmware protocol/zaehlwerk_protocol tools/zaehlwerk_tools/simulator/boa
 # More words for the program or for pytest: make demo ARGS=--json, make tests ARGS="-k ledger"
 ARGS ?=
 
-.PHONY: help setup demo test tests lint coverage power-cuts hil hil-mutants format lock upgrade clean
+.PHONY: help setup demo test tests lint coverage power-cuts scale-out hil hil-mutants format lock upgrade clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -46,6 +46,9 @@ coverage: setup ## how much of the firmware its tests reach on MicroPython; fail
 
 power-cuts: setup ## a node's power goes at 1,000 random moments; fails if a count is lost untold
 	@$(BIN)/python -m firmware.tests.power_cuts $(ARGS)
+
+scale-out: setup ## three bridges on one Redis and one PostgreSQL, one of them always gone; fails if anything is lost
+	@$(BIN)/python -m bridge.tests.service.scale_out $(ARGS)
 
 # RIG=rig.toml: on the boards that it describes, none of them virtual. Kept: logs, report.html, junit.xml.
 hil: setup ## the whole suite of the test rig and its mutants; RIG=rig.toml: on real boards
