@@ -671,6 +671,45 @@ def bench_bridge(
     raise typer.Exit(run(messages, source, runs, peer or [], as_json=as_json))
 
 
+@bench.command("chaos")
+def bench_chaos(
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Draws load and faults; the same again repeats them.")
+    ] = 1,
+    minutes: Annotated[float, typer.Option(metavar="M", help="How long load and faults go on.")] = 1.0,
+    bridges: Annotated[int, typer.Option(metavar="N", help="More than one share a PostgreSQL.")] = 1,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="sqlite or postgresql.", show_default="sqlite for one bridge"),
+    ] = None,
+    only_schedule: Annotated[
+        bool, typer.Option("--schedule", help="Print which faults would happen when, and run nothing.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave logs and databases behind.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Whether the bridge loses or doubles anything while everything round it, and it itself, fails.
+
+    Bridge, broker, Redis and PostgreSQL are killed and stopped, connections cut, refused, delayed, stalled and half-opened,
+    the disk filled, rights taken away; some frames are lost by radio, come twice, late or in another order. Then all is
+    mended, and a platform that follows the documented rule is held against what was offered.
+
+    Example: [bold]zaehlwerk bench chaos --seed 7 --minutes 10[/bold]
+
+    Example: [bold]zaehlwerk bench chaos --seed 7 --minutes 10 --bridges 3 --store postgresql --json[/bold]
+
+    Exit status: 0 if nothing was lost, doubled or out of order, 1 if something was, 2 if it could not be run.
+    """
+    from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415
+
+    require_extra()
+    from zaehlwerk_tools.chaos.command import run  # noqa: PLC0415
+
+    raise typer.Exit(
+        run(seed, minutes, bridges, store, only_schedule=only_schedule, keep=keep, as_json=as_json)
+    )
+
+
 def _run(**asked: Any) -> None:
     """Runs a city as the options `asked` (the fields of a Request), with what the extra [sim] brings."""
     from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415

@@ -1,0 +1,217 @@
+"""Events that nobody should send, in great numbers: each has a fate with a name, and a counter beside them loses nothing.
+
+`ZAEHLWERK_BAD_EVENTS` in the environment: so many instead of a few; `ZAEHLWERK_BAD_SEED`: others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bridge.tests.service.node import Node
+from bridge.tests.service.redis_server import EventStream, event_bytes
+from bridge.tests.service.subscriber import Subscriber
+from bridge.tests.service.test_redis_source import acknowledged
+from bridge.tests.service.until import until
+from zaehlwerk_bridge.intake import Fate
+from zaehlwerk_bridge.rejected import Cause
+from zaehlwerk_bridge.service import Bridge
+from zaehlwerk_bridge.store import Store
+
+EVENTS = int(os.environ.get("ZAEHLWERK_BAD_EVENTS", "1500"))
+SEED = int(os.environ.get("ZAEHLWERK_BAD_SEED", "1"))
+EACH_S = 0.02
+"""So long an event may take on a machine that does much else."""
+SOUND = "Unversehrt"
+HOSTILE = (
+    "",
+    "#",
+    "+/+",
+    "a/b",
+    "$SYS",
+    "\0",
+    "ß" * 600,
+    "..",
+    "'; DROP TABLE record; --",
+    '{"a":',
+    "in,out",
+    "in,in",
+    "🚲",
+    "-1",
+    "NaN",
+)
+TAGS = ("station", "channels", "classes", "directions", "max_rate", "corridor", "position", "interval")
+
+
+class Mutations:
+    """Draws events from `seed`: of some devices, with names, tags, payloads, counters and bytes that are wrong."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = random.Random(seed)
+        self._victims = [Node(f"70b3d57ed{n:07x}", f"victim {n}", epoch=0x2000 + n) for n in range(1, 6)]
+
+    def next(self) -> dict[str, bytes]:
+        """The fields of an entry."""
+        dice = self._dice
+        node = dice.choice(self._victims)
+        body = json.loads((node.status() if dice.random() < 0.2 else node.count(dice.randrange(50))).body)
+        for change in dice.sample([self._info, self._payload, self._numbers, *[self._none] * 3], 2):
+            change(body)
+        value = event_bytes("up", body)
+        for change in dice.sample([self._flip, self._cut, self._repeat, *[self._same] * 3], 1):
+            value = change(value)
+        kind = dice.choices(["up", "join", "ack", "txack", "log", "status", "#"], [60, 1, 1, 1, 1, 1, 1])[0]
+        return {kind: value}
+
+    def _none(self, body: dict[str, Any]) -> None:
+        """Nothing is wrong with it."""
+
+    def _info(self, body: dict[str, Any]) -> None:
+        info, dice = body["deviceInfo"], self._dice
+        what = dice.randrange(3)
+        if what == 0:
+            info["deviceName"] = dice.choice(HOSTILE)
+        elif what == 1:
+            info["devEui"] = dice.choice([*HOSTILE, "70B3D57ED0000001", "70b3d57ed000000"])
+        else:
+            info["tags"] = {**info["tags"], dice.choice(TAGS): dice.choice(HOSTILE)}
+
+    def _payload(self, body: dict[str, Any]) -> None:
+        dice = self._dice
+        data = bytearray(base64.b64decode(body["data"]))
+        for _ in range(dice.randrange(1, 4)):
+            what = dice.randrange(3)
+            if what == 0 and data:
+                data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+            elif what == 1:
+                data = data[: dice.randrange(len(data) + 1)]
+            else:
+                data += dice.randbytes(dice.randrange(1, 30))
+        body["data"] = base64.b64encode(bytes(data[:300])).decode()
+
+    def _numbers(self, body: dict[str, Any]) -> None:
+        dice = self._dice
+        body["fPort"] = dice.choice([0, 1, 2, 3, 10, 223, 224, 255, 256, 2**31])
+        body["fCnt"] = dice.choice([0, 1, 65535, 65536, 2**32 - 1])
+        if dice.random() < 0.3:
+            body["deduplicationId"] = dice.choice(["", "the same", "x" * 500])
+
+    def _same(self, value: bytes) -> bytes:
+        return value
+
+    def _flip(self, value: bytes) -> bytes:
+        changed = bytearray(value)
+        for _ in range(self._dice.randrange(1, 6)):
+            changed[self._dice.randrange(len(changed))] ^= 1 << self._dice.randrange(8)
+        return bytes(changed)
+
+    def _cut(self, value: bytes) -> bytes:
+        return value[: self._dice.randrange(len(value))]
+
+    def _repeat(self, value: bytes) -> bytes:
+        at = self._dice.randrange(len(value))
+        return value[:at] + value[self._dice.randrange(at + 1) :]
+
+
+def _put(stream: EventStream, entries: list[dict[str, bytes]]) -> None:
+    pipeline = stream.client.pipeline(transaction=False)
+    for fields in entries:
+        pipeline.xadd(stream.key, fields)
+    pipeline.execute()
+
+
+async def _stored(bridge: Bridge, stream: EventStream, events: int) -> None:
+    await until(lambda: acknowledged(stream), 30 + EACH_S * events)
+    await bridge.quiet()
+
+
+@pytest.mark.timeout(180 + 2 * EACH_S * EVENTS)
+async def test_each_of_many_mutated_events_has_a_named_fate_and_the_bridge_runs_on(
+    bridge_at: Callable[..., Any], stream: EventStream, subscribe: Callable[..., Subscriber]
+) -> None:
+    mutations, sound, platform = Mutations(SEED), Node("a84041ffff000001", SOUND, epoch=0x1001), subscribe()
+    stream.put(sound.status())
+    async with bridge_at() as bridge:
+        left = EVENTS
+        while left:
+            some = min(left, 500)
+            _put(stream, [mutations.next() for _ in range(some)])
+            stream.put(sound.count(3))
+            left -= some
+        await _stored(bridge, stream, EVENTS)
+        async with asyncio.timeout(30 + EACH_S * EVENTS):
+            await bridge.published()
+        await platform.until(lambda: platform.sums().get(SOUND.lower()) == sound.total, 60)
+        assert not bridge.disk_trouble
+        assert sum(bridge.counts.fates.values()) == bridge.counts.events
+        assert set(bridge.counts.fates) <= set(Fate)
+        assert bridge.counts.causes[Cause.INTERNAL] == 0, [
+            row.reason for row in await bridge.ask(Store.rejected, Cause.INTERNAL)
+        ][:3]
+        rejected = await bridge.ask(Store.rejected)
+        assert len(rejected) == bridge.counts.fates[Fate.REJECTED] > EVENTS // 20
+        assert all(row.reason and row.cause for row in rejected)
+        assert {Cause.UNREADABLE, Cause.UNDECODABLE, Cause.NO_STATION} <= {row.cause for row in rejected}
+        # Those that nothing is wrong with are counted nevertheless.
+        assert bridge.counts.fates[Fate.DECODED] > EVENTS // 20
+        assert not any("#" in topic or "+" in topic for topic in platform.topics())
+
+
+@pytest.mark.parametrize("name", ["#", "+/+", "victim/1", "$SYS"])
+async def test_a_device_name_with_wildcards_is_no_topic_where_tags_name_the_station(
+    bridge_at: Callable[..., Any], stream: EventStream, subscribe: Callable[..., Subscriber], name: str
+) -> None:
+    """A name is for people; it is in messages at most."""
+    counter, platform = Node("70b3d57ed0000001", "Neutor"), subscribe()
+    for item in (counter.status(), counter.count(7)):
+        body = json.loads(item.body)
+        body["deviceInfo"]["deviceName"] = name
+        stream.raw({"up": event_bytes("up", body)})
+    async with bridge_at():
+        await platform.until(lambda: platform.sums() == {"neutor": 7})
+    assert not any(word in topic for topic in platform.topics() for word in ("#", "+", "$"))
+
+
+async def test_a_tag_that_contradicts_another_is_rejected_by_name_until_it_is_mended(
+    bridge_at: Callable[..., Any], stream: EventStream, subscribe: Callable[..., Subscriber]
+) -> None:
+    counter, platform = Node("70b3d57ed0000001", "Neutor"), subscribe()
+    stream.put(counter.status(), counter.count(7))
+    body = json.loads(counter.count(5).body)
+    body["deviceInfo"]["tags"]["directions"] = "in,out"
+    stream.raw({"up": event_bytes("up", body)})
+    async with bridge_at() as bridge:
+        await _stored(bridge, stream, 3)
+        (row,) = await bridge.ask(Store.rejected)
+        assert row.cause is Cause.NO_STATION
+        assert "directions" in row.reason
+        assert "channels" in row.reason
+        stream.put(counter.count(4))  # tells in its history what was rejected
+        await platform.until(lambda: platform.sums() == {"neutor": 16})
+
+
+async def test_two_devices_that_claim_one_station_are_both_counted_and_never_mixed(
+    bridge_at: Callable[..., Any], stream: EventStream, subscribe: Callable[..., Subscriber]
+) -> None:
+    """A node that was replaced and goes on beside the new one: each has records of its own, by its epoch."""
+    old = Node("70b3d57ed0000001", "Neutor", epoch=0x1111)
+    new = Node("70b3d57ed0000002", "Neutor", epoch=0x2222)
+    platform = subscribe()
+    stream.put(old.status(), new.status())
+    for _ in range(5):
+        stream.put(old.count(3), new.count(4))
+    async with bridge_at() as bridge:
+        await _stored(bridge, stream, 12)
+        await platform.until(lambda: platform.sums() == {"neutor": 35})
+        assert bridge.counts.rejected == 0
+    epochs = {
+        record["id"].split(".")[1] for content in platform.of("/count") for record in content["records"]
+    }
+    assert epochs == {"00001111", "00002222"}
