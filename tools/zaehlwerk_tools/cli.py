@@ -408,6 +408,17 @@ def flash(
     build: Annotated[
         Path, typer.Option(metavar="DIR", help="What `zaehlwerk firmware build` has made.")
     ] = Path("out/firmware"),
+    micropython: Annotated[
+        Path | None,
+        typer.Option(metavar="BIN", help="MicroPython's own image, put on the chip first (needs esptool)."),
+    ] = None,
+    erase: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEVEUI|empty",
+            help="With --micropython: erase all before, the named node's totals and nonces too.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the board and say what would be written.")
     ] = False,
@@ -419,12 +430,18 @@ def flash(
 
     Example: [bold]zaehlwerk flash /dev/ttyUSB0[/bold]
 
+    Example: [bold]zaehlwerk flash /dev/ttyUSB0 --micropython ESP32_GENERIC_S3.bin --erase empty[/bold]
+
     Exit status: 0 if the board has the firmware, 2 if command or build are wrong, 3 if no board answers at the port, 4 if the
     board or its MicroPython is not suitable, 5 if its flash is full, 6 if it was cut off, 7 if the hashes differ.
     """
     from zaehlwerk_tools.technician.terminal_commands import run_flash  # noqa: PLC0415
 
-    raise typer.Exit(run_flash(port, build, dry_run=dry_run, as_json=as_json))
+    if erase is not None and micropython is None:
+        raise typer.BadParameter("--erase is for --micropython: without it nothing would be on the chip")
+    raise typer.Exit(
+        run_flash(port, build, dry_run=dry_run, as_json=as_json, micropython=micropython, erase=erase)
+    )
 
 
 @app.command()
@@ -442,6 +459,16 @@ def provision(
     ports: Annotated[
         list[str] | None,
         typer.Option("--port", metavar="PORT", help="With --batch: where boards are put; may be repeated."),
+    ] = None,
+    build: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Flash this firmware first, where it differs.", show_default="it is there"
+        ),
+    ] = None,
+    micropython: Annotated[
+        Path | None,
+        typer.Option(metavar="BIN", help="With --build: MicroPython's own image before it, as of flash."),
     ] = None,
     app_key_file: Annotated[
         str | None,
@@ -479,6 +506,8 @@ def provision(
 
     Example: [bold]zaehlwerk provision /dev/ttyUSB0 --settings node.json --api-url https://lora.example.org --api-key-file api.key[/bold]
 
+    Example: [bold]zaehlwerk provision /dev/ttyUSB0 --build out/firmware --settings node.json --offline[/bold]
+
     Example: [bold]zaehlwerk provision --batch units.csv --settings node.json --port /dev/ttyUSB0 --port /dev/ttyUSB1 --offline[/bold]
 
     Exit status: as of flash, 8 if the board is another node or has another key, 9 if its self-test finds a fault, 10 if it
@@ -497,6 +526,8 @@ def provision(
         raise typer.BadParameter("--batch needs --port, each once, and no PORT before")
     if batch is not None and (dry_run or app_key_file is not None):
         raise typer.BadParameter("--dry-run and --app-key-file are for one unit, not for --batch")
+    if micropython is not None and build is None:
+        raise typer.BadParameter("--micropython needs --build: a new MicroPython may need new firmware")
 
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     server = server_of(
@@ -517,6 +548,8 @@ def provision(
         app_key_file=app_key_file,
         replace=replace,
         dry_run=dry_run,
+        build=build,
+        micropython=micropython,
     )
     if batch is not None:
         raise typer.Exit(run_provision_batch(batch, ports or [], settings, wishes, as_json=as_json))
@@ -582,6 +615,11 @@ def label(
         str,
         typer.Option(metavar="HEX", help="VendorID and VendorProfileID by the LoRa Alliance, 8 hex digits."),
     ] = "00000000",
+    pdf: Annotated[bool, typer.Option("--pdf", help="The sheets as sheets.pdf too.")] = False,
+    print_by: Annotated[
+        str | None,
+        typer.Option("--print", metavar="COMMAND", help="Then run this with sheets.pdf behind it, as lp."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Make labels with station, DevEUI and QR code (LoRa Alliance TR005), one by one and on A4 sheets of 24. Never the key.
@@ -592,7 +630,7 @@ def label(
     """
     from zaehlwerk_tools.technician.terminal_commands import run_label  # noqa: PLC0415
 
-    raise typer.Exit(run_label(records, out, profile_id, as_json=as_json))
+    raise typer.Exit(run_label(records, out, profile_id, as_json=as_json, pdf=pdf, print_by=print_by))
 
 
 firmware.command("update")(pole_cli.firmware_update)

@@ -6,12 +6,15 @@ import asyncio
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from tools.tests.serial_board.conftest import Boards
+from tools.tests.technician.chirpstack import chirpstack
 from tools.tests.technician.test_provision import COMMAND, NODE, image
 from tools.tests.technician.test_unit import zaehlwerk
 from zaehlwerk_tools.serial_board.pty_port import PtyPort
@@ -35,9 +38,15 @@ def table(folder: Path, units: int) -> None:
     (folder / "units.csv").write_text("dev_eui,station,position\n" + "\n".join(rows) + "\n")
 
 
-async def played(folder: Path, plugged_in: Boards, boards: dict[str, list[int]]) -> list[dict[str, Any]]:
-    """What the command tells while somebody puts one board after the other at each port."""
-    words = ("provision", "--batch", "units.csv", "--settings", "node.json", "--offline", "--json")
+async def played(
+    folder: Path,
+    plugged_in: Boards,
+    boards: dict[str, list[int]],
+    where: tuple[str, ...] = ("--offline",),
+    kinds: Mapping[int, str] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
+    """What the command tells while somebody puts one board after the other at each port; `kinds`: those of other boards."""
+    words = ("provision", "--batch", "units.csv", "--settings", "node.json", *where, "--json")
     ports = [word for port in boards for word in ("--port", port)]
     process = await asyncio.create_subprocess_exec(
         *(COMMAND, *words, *ports), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -48,7 +57,8 @@ async def played(folder: Path, plugged_in: Boards, boards: dict[str, list[int]])
     async def somebody(port: str, numbers: list[int]) -> list[dict[str, Any]]:
         records = []
         for number in numbers:
-            async with plugged_in(PtyPort(Path(port)), Options(number=number, slow_flash=False)):
+            options = Options(number=number, slow_flash=False, board=kinds.get(number, "heltec_v3"))
+            async with plugged_in(PtyPort(Path(port)), options):
                 records.append(await told[port].get())
             if number != numbers[-1]:
                 empty = await told[port].get()
@@ -101,6 +111,35 @@ async def test_every_board_becomes_one_unit_and_a_second_run_changes_nothing(
     assert again.out == f"units.csv: {units} of {units} units are done already, nothing changed\n"
     assert {path.name: path.read_text() for path in (tmp_path / "keys").iterdir()} == keys
     assert {path.name: path.read_text() for path in (tmp_path / "records").iterdir()} == kept
+
+
+async def test_a_faulty_board_is_neither_registered_nor_in_the_way_and_a_spare_one_becomes_its_unit(
+    plugged_in: Boards, image: Path, tmp_path: Path
+) -> None:
+    table(tmp_path, 3)
+    (tmp_path / "boards").mkdir()
+    for number in range(1, 5):
+        shutil.copyfile(image, tmp_path / "boards" / f"board-{number:03}.flash")
+    boards = {str(tmp_path / "port-0"): [2, 4], str(tmp_path / "port-1"): [1, 3]}
+    async with chirpstack(tmp_path) as server:
+        where = ("--api-url", server.url, "--api-key-file", str(server.key_file()))
+        # Board 2 has its radio at other pins than the settings say.
+        faulty, spare, *others = await played(tmp_path, plugged_in, boards, where, {2: "t3_s3"})
+        assert faulty["status"] == Status.SELF_TEST
+        assert "registration" not in faulty
+        assert {record["status"] for record in (spare, *others)} == {Status.DONE}
+        assert {record["dev_eui"] for record in (spare, *others)} == {eui(1), eui(2), eui(3)}
+        assert {record["registration"]["result"] for record in (spare, *others)} == {"registered"}
+        assert len({record["registration"]["application_id"] for record in (spare, *others)}) == 1
+        for number in (1, 2, 3):
+            key = (tmp_path / "keys" / f"{eui(number)}.key").read_text().strip()
+            assert await server.key(eui(number)) == key
+            assert (await server.device(eui(number))).name == f"Station {number}"
+        assert len(server.server._network.registry.devices) == 3
+        words = ("provision", "--batch", "units.csv", "--settings", "node.json", *where, "--port", "nowhere")
+        again = await zaehlwerk(*words, cwd=tmp_path)
+    assert (again.status, again.err) == (0, "")
+    assert again.out == "units.csv: 3 of 3 units are done already, nothing changed\n"
 
 
 async def test_a_strange_board_is_put_aside_and_the_batch_goes_on(

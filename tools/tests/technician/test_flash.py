@@ -265,7 +265,7 @@ IMPLEMENTATION = "import sys\nfrom collections import namedtuple\ni = sys.implem
         ),
         (
             IMPLEMENTATION + "('micropython', (1, 25, 0), i._machine, i._mpy)",
-            "MicroPython 1.25.0 is too old, the firmware needs 1.26 or newer: put a newer one on the board with esptool",
+            "MicroPython 1.25.0 is too old, the firmware needs 1.26 or newer: put a newer one on the board by `",
         ),
         (
             IMPLEMENTATION + "('micropython', (1, 30, 0), i._machine, 7)",

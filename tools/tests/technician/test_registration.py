@@ -21,6 +21,7 @@ from zaehlwerk_tools.technician.registration import Registered, register, wait_u
 from zaehlwerk_tools.technician.server import Server, ServerOptionsError, server_of
 from zaehlwerk_tools.technician.troubles import NotHeardError, NotRegisteredError, Status
 from zaehlwerk_tools.technician.unit import register_record
+from zaehlwerk_tools.technician.unit import registered as unit_registered
 
 ONE, OTHER = "70b3d57ed0000001", "70b3d57ed0000002"
 KEY = NodeKey("8d41c0ffee8d41c0ffee8d41c0ffee8d")
@@ -164,6 +165,23 @@ async def test_a_profile_for_another_class_is_not_used(server: Chirpstack) -> No
     await server.call("DeviceProfileService/Update", api.UpdateDeviceProfileRequest(device_profile=profile))
     with pytest.raises(NotRegisteredError, match="is for class B or C, and the nodes are class A"):
         await registered(server.named())
+
+
+async def test_several_at_a_time_make_one_application_and_one_profile(server: Chirpstack) -> None:
+    units = [{**UNIT, "dev_eui": f"70b3d57ed000000{number}", "station": {}} for number in range(1, 5)]
+    there = server.named()
+    done = await asyncio.gather(
+        *(asyncio.to_thread(unit_registered, there, unit, place(), KEY) for unit in units)
+    )
+    assert len({one.document["application_id"] for one in done}) == 1
+    tenant_id = done[0].document["tenant_id"]
+    applications = await server.call(
+        "ApplicationService/List", api.ListApplicationsRequest(limit=10, tenant_id=tenant_id)
+    )
+    profiles = await server.call(
+        "DeviceProfileService/List", api.ListDeviceProfilesRequest(limit=10, tenant_id=tenant_id)
+    )
+    assert (applications.total_count, profiles.total_count) == (1, 1)
 
 
 async def test_a_server_that_is_not_there_or_refuses_is_told_in_a_sentence(

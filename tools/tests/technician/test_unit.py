@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tools.tests.serial_board.conftest import Boards
+from tools.tests.serial_board.real_mpremote import told
 from tools.tests.technician.chirpstack import Chirpstack, chirpstack
 from tools.tests.technician.test_provision import COMMAND, NODE, ONE, board, image, on_board
 from zaehlwerk_tools.serial_board.virtual_board import VirtualBoard
@@ -80,6 +82,49 @@ async def test_one_command_makes_tests_and_registers_a_node_and_sees_it_join(
     again = json.loads(second.out)
     assert (again["result"], again["registration"]["result"]) == ("unchanged", "unchanged")
     assert again["heard"] == kept["heard"]
+
+
+async def test_one_command_makes_an_empty_board_a_node_and_again_it_changes_nothing(
+    plugged_in: Boards, built: Path, tmp_path: Path
+) -> None:
+    async with plugged_in() as empty:
+        words = (
+            "provision",
+            empty.port.name,
+            "--build",
+            str(built),
+            "--settings",
+            settings(tmp_path),
+            "--offline",
+        )
+        dry = await zaehlwerk(*words, "--dry-run", cwd=tmp_path)
+        assert (dry.status, dry.err) == (0, "")
+        assert "would get firmware" in dry.out
+        assert not (tmp_path / "keys").exists()
+        first = await zaehlwerk(*words, cwd=tmp_path)
+        assert (first.status, first.err) == (0, "")
+        assert ", verified by hash; has its settings, verified by hash" in first.out
+        key = (tmp_path / "keys" / f"{ONE}.key").read_text().strip()
+        assert await on_board(empty) == {**NODE, "app_key": key}
+        assert record(tmp_path)["flash"]["result"] == "flashed"
+        second = await zaehlwerk(*words, cwd=tmp_path)
+        assert (second.status, second.err) == (0, "")
+        assert "has these settings already, nothing written" in second.out
+        assert (record(tmp_path)["flash"]["result"], record(tmp_path)["flash"]["bytes"]) == ("unchanged", 0)
+
+
+async def test_another_node_is_not_flashed_either(
+    board: VirtualBoard, small_build: Path, tmp_path: Path
+) -> None:
+    words = ("provision", board.port.name, "--settings", settings(tmp_path), "--offline")
+    assert (await zaehlwerk(*words, cwd=tmp_path)).status == 0
+    before = await told(board.port.name, "sha256sum", "main.py")
+    settings(tmp_path, dev_eui="70b3d57ed0000002")
+    ended = await zaehlwerk(*words, "--build", str(small_build), cwd=tmp_path)
+    assert ended.status == Status.ANOTHER_IDENTITY
+    assert f"this board is the node {ONE}, and not 70b3d57ed0000002" in ended.err
+    assert not (tmp_path / "keys" / "70b3d57ed0000002.key").exists()
+    assert await told(board.port.name, "sha256sum", "main.py") == before
 
 
 async def test_without_the_server_the_boards_part_is_done_and_the_same_command_goes_on_later(

@@ -17,6 +17,7 @@ from typing import Any
 from serial import SerialException, serial_for_url
 
 from zaehlwerk_tools.technician.board_transport import open_board
+from zaehlwerk_tools.technician.micropython_flash import present_at
 from zaehlwerk_tools.technician.provision import SettingsFileError, identity_of, read_settings
 from zaehlwerk_tools.technician.troubles import AnotherIdentityError, Status, TechnicianError
 from zaehlwerk_tools.technician.unit import Outcome, Unit, Wishes, bring_up, described, unit_of
@@ -141,9 +142,7 @@ class _Batch:
 
     def _one(self, port: str) -> Outcome:
         try:
-            with open_board(port) as board:
-                theirs = identity_of(board)
-            unit = self._taken(port, theirs)
+            unit = self._taken(port, self._identity(port))
         except TechnicianError as error:
             record = {"result": "failed", "port": port, "status": int(error.status), "error": str(error)}
             return Outcome(record, None, error)
@@ -156,6 +155,14 @@ class _Batch:
         finally:
             with self._lock:
                 self._busy.discard(unit.dev_eui)
+
+    def _identity(self, port: str) -> str | None:
+        if self._wishes.micropython is not None:
+            # A chip on which nothing answers yet is what that image is for.
+            present = present_at(port)
+            return None if present is None else present.node
+        with open_board(port) as board:
+            return identity_of(board)
 
     def _taken(self, port: str, theirs: str | None) -> Unit:
         with self._lock:

@@ -98,7 +98,7 @@ def require_suitable(facts: BoardFacts, manifest: Manifest) -> None:
         least = ".".join(str(part) for part in manifest.micropython)
         raise UnsuitableError(
             f"MicroPython {facts.micropython} is too old, the firmware needs {least} or newer: "
-            "put a newer one on the board with esptool, see https://micropython.org/download"
+            "put a newer one on the board by `zaehlwerk flash --micropython FILE`, see https://micropython.org/download"
         )
     if facts.mpy & 0xFF != manifest.mpy:
         raise UnsuitableError(

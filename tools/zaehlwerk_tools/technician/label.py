@@ -22,7 +22,7 @@ NO_PROFILE = "00000000"
 WIDTH_MM, HEIGHT_MM = 70, 37
 COLUMNS, ROWS = 3, 8
 """An A4 sheet of 24 labels of 70 mm x 37 mm, a common size, without gaps."""
-_A4_MM = (210, 297)
+A4_MM = (210, 297)
 _MARGIN_MM = 5
 _QUIET = 4
 """Modules of white around the code, as ISO/IEC 18004 wants it."""
@@ -51,6 +51,28 @@ class Label:
         """The text of the QR code."""
         serial = f":S{self.serial}" if self.serial else ""
         return f"LW:D0:{self.join_eui}:{self.dev_eui}:{self.profile_id}{serial}"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A line of it: left end of its base line in mm, height of the font in mm, `weight` "normal" or "bold"."""
+
+    x: float
+    y: float
+    size_mm: float
+    weight: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A label, in mm from its upper left corner: where the code begins, with its quiet zone; column and row of dark modules."""
+
+    code_x: float
+    code_y: float
+    module_mm: float
+    modules: tuple[tuple[int, int], ...]
+    texts: tuple[Text, ...]
 
 
 def label_of(record: dict[str, Any], profile_id: str = NO_PROFILE) -> Label:
@@ -91,14 +113,22 @@ def files_of(labels: Sequence[Label]) -> dict[str, str]:
         f"{label.dev_eui.lower()}.svg": _document(WIDTH_MM, HEIGHT_MM, _drawn(label, 0, 0))
         for label in labels
     }
-    size = COLUMNS * ROWS
-    for number, first in enumerate(range(0, len(labels), size), 1):
-        drawn = "".join(
-            _drawn(label, at % COLUMNS * WIDTH_MM, at // COLUMNS * HEIGHT_MM)
-            for at, label in enumerate(labels[first : first + size])
-        )
-        files[f"sheet-{number}.svg"] = _document(*_A4_MM, drawn)
+    for number, sheet in enumerate(sheets_of(labels), 1):
+        drawn = "".join(_drawn(label, x, y) for x, y, label in sheet)
+        files[f"sheet-{number}.svg"] = _document(*A4_MM, drawn)
     return files
+
+
+def sheets_of(labels: Sequence[Label]) -> list[list[tuple[int, int, Label]]]:
+    """Where each label is, in mm from the upper left corner of its sheet."""
+    size = COLUMNS * ROWS
+    return [
+        [
+            (at % COLUMNS * WIDTH_MM, at // COLUMNS * HEIGHT_MM, label)
+            for at, label in enumerate(labels[first : first + size])
+        ]
+        for first in range(0, len(labels), size)
+    ]
 
 
 def _document(width: int, height: int, content: str) -> str:
@@ -108,37 +138,38 @@ def _document(width: int, height: int, content: str) -> str:
     )
 
 
-def _drawn(label: Label, x: int, y: int) -> str:
+def drawing_of(label: Label) -> Drawing:
+    """What is on a label and where, for whatever it is drawn with."""
     left = _CODE_MM + 2 * _MARGIN_MM - 1
     lines = _wrapped(label.station)
-    texts: list[tuple[float, float, str, str]] = [
-        (8 + 4 * number, 3.2, "bold", line) for number, line in enumerate(lines)
-    ]
+    texts = [Text(left, 8 + 4 * number, 3.2, "bold", line) for number, line in enumerate(lines)]
     texts += [
-        (19, 2.2, "normal", "DevEUI"),
-        (22.5, 3.1, "normal", _grouped(label.dev_eui)),
-        (27, 2.2, "normal", "JoinEUI"),
-        (30, 2.4, "normal", _grouped(label.join_eui)),
+        Text(left, 19, 2.2, "normal", "DevEUI"),
+        Text(left, 22.5, 3.1, "normal", _grouped(label.dev_eui)),
+        Text(left, 27, 2.2, "normal", "JoinEUI"),
+        Text(left, 30, 2.4, "normal", _grouped(label.join_eui)),
     ]
-    written = "".join(
-        f'<text x="{left}" y="{at}" font-family="sans-serif" font-size="{size}" font-weight="{weight}">'
-        f"{escape(text)}</text>\n"
-        for at, size, weight, text in texts
-    )
-    return f'<g transform="translate({x} {y})">\n{_code(label.code)}{written}</g>\n'
-
-
-def _code(text: str) -> str:
     # M: 15 % of it may be scratched and it is still read.
-    rows = [list(row) for row in segno.make(text, error="m", micro=False, boost_error=False).matrix]
-    scale = _CODE_MM / (len(rows) + 2 * _QUIET)
-    path = "".join(
-        f"M{x + _QUIET} {y + _QUIET}h1v1h-1z"
-        for y, row in enumerate(rows)
-        for x, dark in enumerate(row)
-        if dark
+    rows = [list(row) for row in segno.make(label.code, error="m", micro=False, boost_error=False).matrix]
+    modules = tuple(
+        (x + _QUIET, y + _QUIET) for y, row in enumerate(rows) for x, dark in enumerate(row) if dark
     )
-    return f'<path transform="translate({_MARGIN_MM} {_MARGIN_MM}) scale({scale:.5f})" d="{path}"/>\n'
+    return Drawing(_MARGIN_MM, _MARGIN_MM, _CODE_MM / (len(rows) + 2 * _QUIET), modules, tuple(texts))
+
+
+def _drawn(label: Label, x: int, y: int) -> str:
+    drawing = drawing_of(label)
+    written = "".join(
+        f'<text x="{text.x:g}" y="{text.y:g}" font-family="sans-serif" font-size="{text.size_mm:g}" '
+        f'font-weight="{text.weight}">{escape(text.words)}</text>\n'
+        for text in drawing.texts
+    )
+    path = "".join(f"M{column} {row}h1v1h-1z" for column, row in drawing.modules)
+    code = (
+        f'<path transform="translate({drawing.code_x:g} {drawing.code_y:g}) scale({drawing.module_mm:.5f})" '
+        f'd="{path}"/>\n'
+    )
+    return f'<g transform="translate({x} {y})">\n{code}{written}</g>\n'
 
 
 def _grouped(eui: str) -> str:

@@ -164,6 +164,14 @@ def identity_of(board: BoardTransport) -> str | None:
     return theirs if isinstance(theirs, str) else None
 
 
+def require_identity(theirs: str | None, dev_eui: str, replace: str | None) -> None:
+    """Raises AnotherIdentityError if the board is another node than `dev_eui`, unless that one is named by `replace`."""
+    if theirs is not None and theirs != dev_eui and (replace or "").lower() != theirs:
+        raise AnotherIdentityError(
+            f"this board is the node {theirs}, and not {dev_eui}: take the right board, or say --replace {theirs}"
+        )
+
+
 def _text(document: dict[str, Any], key: NodeKey) -> bytes:
     return (json.dumps({**document, "app_key": key.hex}, sort_keys=True) + "\n").encode()
 
@@ -180,12 +188,9 @@ def _require_same(
     there: tuple[str | None, str | None, str | None], dev_eui: str, key: NodeKey | None, replace: str | None
 ) -> None:
     _, their_eui, their_key = there
+    require_identity(their_eui, dev_eui, replace)
     if their_eui is None or (replace is not None and replace.lower() == their_eui):
         return
-    if their_eui != dev_eui:
-        raise AnotherIdentityError(
-            f"this board is the node {their_eui}, and not {dev_eui}: take the right board, or say --replace {their_eui}"
-        )
     if key is None or sha256(key.hex.encode()) != their_key:
         whose = "and there is no key file for it here" if key is None else "and not the one of its key file"
         raise AnotherIdentityError(

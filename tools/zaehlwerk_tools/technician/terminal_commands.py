@@ -22,9 +22,13 @@ from rich.progress import (
 
 from zaehlwerk_tools.outputs import write_all
 from zaehlwerk_tools.technician.batch import Told, is_done, read_units, run_batch
+from zaehlwerk_tools.technician.esp_image import read_image
 from zaehlwerk_tools.technician.flash import Flashed, flash
-from zaehlwerk_tools.technician.label import files_of, labels_of
+from zaehlwerk_tools.technician.label import A4_MM, LabelError, drawing_of, files_of, labels_of, sheets_of
+from zaehlwerk_tools.technician.label_pdf import pdf_of, write_pdf
 from zaehlwerk_tools.technician.manifest import Manifest, read_build
+from zaehlwerk_tools.technician.micropython_flash import WOULD_FLASH, put_micropython
+from zaehlwerk_tools.technician.printing import print_file
 from zaehlwerk_tools.technician.server import Server
 from zaehlwerk_tools.technician.troubles import Status, TechnicianError
 from zaehlwerk_tools.technician.unit import (
@@ -36,22 +40,54 @@ from zaehlwerk_tools.technician.unit import (
     require_place,
 )
 
+SHEETS_PDF = "sheets.pdf"
 
-def run_flash(port: str, build: Path, *, dry_run: bool, as_json: bool) -> int:
+
+def run_flash(
+    port: str,
+    build: Path,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    micropython: Path | None = None,
+    erase: str | None = None,
+) -> int:
     """Flash one board; the exit status. What is wrong is told here, with a record if `as_json`."""
     began = time.monotonic()
+    below: dict[str, Any] = {}
+    flashed: Flashed | None = None
     try:
         manifest, contents = read_build(build)
+        image = None if micropython is None else read_image(micropython)
         with shown_flash(quiet=as_json) as progress:
-            flashed = flash(port, manifest, contents, dry_run=dry_run, progress=progress)
+            if image is not None:
+                below = put_micropython(port, image, erase=erase, dry_run=dry_run, progress=progress)
+            if below.get("result") != WOULD_FLASH:  # else what is on the board says nothing of what will be
+                flashed = flash(port, manifest, contents, dry_run=dry_run, progress=progress)
     except TechnicianError as error:
         return _failed(port, error, as_json=as_json)
     if as_json:
+        document: dict[str, Any] = {"result": WOULD_FLASH} if flashed is None else flashed.document()
+        if below:
+            document["micropython"] = below
         seconds = round(time.monotonic() - began, 1)
-        _print_json({"port": port, **flashed.document(), "status": 0, "seconds": seconds})
-    else:
+        _print_json({"port": port, **document, "status": 0, "seconds": seconds})
+        return int(Status.DONE)
+    if below:
+        sys.stdout.write(f"{port}: {told_micropython(below)}\n")
+    if flashed is not None:
         sys.stdout.write(_told(port, flashed) + "\n")
     return int(Status.DONE)
+
+
+def told_micropython(below: dict[str, Any]) -> str:
+    """What was done with MicroPython itself, in a few words."""
+    before = "" if below["before"] is None else f" instead of {below['before']}"
+    return {
+        "unchanged": f"{below['chip']}: has MicroPython {below['version']} already, nothing written",
+        WOULD_FLASH: f"{below['chip']}: would get MicroPython {below['version']}{before}, and then the firmware",
+        "flashed": f"{below['chip']}: has MicroPython {below['version']}{before}, verified",
+    }[str(below["result"])]
 
 
 def run_provision(port: str, settings: Path, wishes: Wishes, *, as_json: bool) -> int:
@@ -114,15 +150,40 @@ def run_register(records: Sequence[Path], keys: Path, server: Server, *, as_json
     return next((status for status in statuses if status), int(Status.DONE))
 
 
-def run_label(records: Sequence[Path], out: Path, profile_id: str, *, as_json: bool) -> int:
-    """Make the labels of units; the exit status. Raises OutputError, TechnicianError."""
-    files = files_of(labels_of(records, profile_id))
+def run_label(
+    records: Sequence[Path],
+    out: Path,
+    profile_id: str,
+    *,
+    as_json: bool,
+    pdf: bool = False,
+    print_by: str | None = None,
+) -> int:
+    """Make the labels of units, and have them printed by a command; the exit status. Raises OutputError, TechnicianError."""
+    pdf = pdf or print_by is not None
+    labels = labels_of(records, profile_id)
+    files = files_of(labels)
     write_all(out, files)
+    names = [*files]
+    if pdf:
+        pages = [[(x, y, drawing_of(label)) for x, y, label in sheet] for sheet in sheets_of(labels)]
+        write_pdf(out / SHEETS_PDF, pdf_of(*A4_MM, pages))
+        names.append(SHEETS_PDF)
     if as_json:
-        _print_json({"directory": str(out), "files": list(files)})
+        _print_json({"directory": str(out), "files": names})
     else:
         sheets = sum(name.startswith("sheet-") for name in files)
-        sys.stdout.write(f"{len(files) - sheets} labels and {sheets} sheets in {out}\n")
+        also = f", as {SHEETS_PDF} too," if pdf else ""
+        sys.stdout.write(f"{len(labels)} labels and {sheets} sheets{also} in {out}\n")
+    return int(Status.DONE) if print_by is None else _printed(print_by, out / SHEETS_PDF)
+
+
+def _printed(command: str, path: Path) -> int:
+    try:
+        print_file(command, path)
+    except LabelError as error:
+        sys.stderr.write(f"zaehlwerk: {error}\n")
+        return int(error.status)
     return int(Status.DONE)
 
 
@@ -142,11 +203,19 @@ def told_unit(outcome: Outcome) -> str:
     done, record = outcome.done, outcome.record
     assert done is not None
     key = "" if done.key is None or done.key.kept_in is None else f"; its key is in {done.key.kept_in}"
-    told = {
-        "unchanged": "has these settings already, nothing written",
-        "would provision": "would get these settings",
-        "provisioned": f"has its settings, verified by hash{key}",
-    }[done.result]
+    flashed = record.get("flash", {})
+    firmware = {
+        "flashed": f"has firmware {flashed.get('firmware')}, verified by hash; ",
+        "would flash": f"would get firmware {flashed.get('firmware')}; ",
+    }.get(flashed.get("result"), "")
+    told = (
+        firmware
+        + {
+            "unchanged": "has these settings already, nothing written",
+            "would provision": "would get these settings",
+            "provisioned": f"has its settings, verified by hash{key}",
+        }[done.result]
+    )
     if done.self_test:
         passed = sum(check.passed for check in done.self_test)
         told += f"; {passed} of {len(done.self_test)} tests passed; the board starts"

@@ -6,19 +6,34 @@ What was done stays done whatever fails afterwards, and the same command goes on
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zaehlwerk_tools.technician.manifest import sha256
+from zaehlwerk_tools.technician.board_transport import BoardTransport
+from zaehlwerk_tools.technician.esp_image import read_image
+from zaehlwerk_tools.technician.flash import flash
+from zaehlwerk_tools.technician.manifest import read_build, sha256
+from zaehlwerk_tools.technician.micropython_flash import WOULD_FLASH, put_micropython
 from zaehlwerk_tools.technician.node_key import NodeKey, NodeKeyError, given_key, kept_key
 from zaehlwerk_tools.technician.place import Place, take_place
-from zaehlwerk_tools.technician.provision import Provisioned, SettingsFileError, provision, read_settings
+from zaehlwerk_tools.technician.provision import (
+    Provisioned,
+    SettingsFileError,
+    identity_of,
+    provision,
+    read_settings,
+    require_identity,
+)
 from zaehlwerk_tools.technician.server import Server
 from zaehlwerk_tools.technician.troubles import SelfTestError, Status, TechnicianError
 from zaehlwerk_tools.technician.unit_record import keep_record, kept_record, read_record, record_path
 
+_REGISTERING = threading.Lock()
+"""Of several ports one at a time: two would both find no application of that name, and both make one."""
 _STAYS = ("registration", "heard", "count_tests", "swapped")
 """What a record keeps of earlier runs that this one does not do again."""
 
@@ -46,6 +61,10 @@ class Wishes:
     app_key_file: str | None = None
     replace: str | None = None
     dry_run: bool = False
+    build: Path | None = None
+    """The firmware to flash first; None: it is on the board."""
+    micropython: Path | None = None
+    """MicroPython's own image, to be put on the chip before; only with `build`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +104,7 @@ def bring_up(port: str, unit: Unit, wishes: Wishes) -> Outcome:
     try:
         require_place(unit, wishes.server)
         run.kept = {} if wishes.dry_run else kept_record(run.path)
+        run.flash()
         run.done = provision(
             port,
             unit.settings,
@@ -121,6 +141,37 @@ class _Run:
         self._failed: TechnicianError | None = None
         self._registered: Any = None
 
+    def flash(self) -> None:
+        """The firmware, and MicroPython below it, if they are asked for. Raises TechnicianError."""
+        wishes, port = self._wishes, str(self.record["port"])
+        if wishes.build is None:
+            return
+        manifest, contents = read_build(wishes.build)
+        if wishes.micropython is not None:
+            image = read_image(wishes.micropython)
+            below = put_micropython(port, image, erase=None, dry_run=wishes.dry_run, progress=_untold)
+            self.record["micropython"] = below
+            if below["result"] == WOULD_FLASH:
+                raise SettingsFileError(
+                    f"{port}: the board has another MicroPython than {wishes.micropython} and more cannot be told without writing: "
+                    "run it without --dry-run"
+                )
+        flashed = flash(
+            port, manifest, contents, dry_run=wishes.dry_run, progress=_untold, guard=self._same_node
+        )
+        self.record["flash"] = {
+            "result": flashed.result,
+            "firmware": manifest.firmware,
+            "bytes": flashed.plan.size,
+        }
+
+    @contextmanager
+    def _same_node(self, board: BoardTransport) -> Iterator[None]:
+        """Before anything is written to another node than this unit. Raises AnotherIdentityError."""
+        theirs = identity_of(board)
+        require_identity(theirs, self._unit.dev_eui, self._wishes.replace)
+        yield
+
     def before_start(self, done: Provisioned) -> None:
         """The board is held: what fails here is told when it runs again."""
         self.done = done
@@ -147,6 +198,10 @@ class _Run:
             heard(server, self.record, self._registered.before)
 
 
+def _untold(path: str, done: int, total: int) -> None:
+    """A progress that nobody watches."""
+
+
 def described(unit: Unit) -> dict[str, Any]:
     """What a record says of a unit before anything is done."""
     place = None if unit.place is None else {"name": unit.place.name, "tags": dict(unit.place.tags)}
@@ -164,7 +219,8 @@ def registered(server: Server, record: dict[str, Any], place: Place, key: NodeKe
     # Only who registers has what speaks to the server.
     from zaehlwerk_tools.technician import registration  # noqa: PLC0415
 
-    done = registration.register(server, record, place, key)
+    with _REGISTERING:
+        done = registration.register(server, record, place, key)
     record["registration"] = done.document
     return done
 
