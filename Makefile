@@ -11,7 +11,7 @@ NODE := firmware protocol/zaehlwerk_protocol tools/zaehlwerk_tools/simulator/boa
 # More words for the program or for pytest: make demo ARGS=--json, make tests ARGS="-k ledger"
 ARGS ?=
 
-.PHONY: help setup demo test tests lint coverage power-cuts scale-out hil hil-mutants format lock upgrade clean
+.PHONY: help setup demo test tests lint coverage power-cuts long chaos scale-out hil hil-mutants format lock upgrade clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -46,6 +46,12 @@ coverage: setup ## how much of the firmware its tests reach on MicroPython; fail
 
 power-cuts: setup ## a node's power goes at 1,000 random moments; fails if a count is lost untold
 	@$(BIN)/python -m firmware.tests.power_cuts $(ARGS)
+
+long: setup ## the tests that `make test` leaves out because they take long
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m long --hil $(ARGS)
+
+chaos: setup ## everything round the bridge fails for ten minutes; fails if a count is lost or doubled
+	@$(BIN)/zaehlwerk bench chaos --minutes 10 $(ARGS)
 
 scale-out: setup ## three bridges on one Redis and one PostgreSQL, one of them always gone; fails if anything is lost
 	@$(BIN)/python -m bridge.tests.service.scale_out $(ARGS)

@@ -109,14 +109,14 @@ def test_a_round_goes_in_steps_and_says_when_it_is_over() -> None:
     deleted = []
     again = True
     while again:
-        before = _rows(store)
+        before = _rows_of_all(store)
         again = store.forget(at(30), 10)
-        deleted.append(before - _rows(store))
+        deleted.append(before - _rows_of_all(store))
     assert max(deleted) <= 10
     assert sum(deleted) == 30 + 29 + 30  # records, cells, events with the same tags
 
 
-def _rows(store: Store) -> int:
+def _rows_of_all(store: Store) -> int:
     tables = ("record", "cell", "tagging", "gap")
     return sum(store._database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables)
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +64,15 @@ ON_POSTGRESQL = {
     "transaction.committed": 7,
     "delete.before-commit": 2,
 }
+# The ones between which everything hangs; the others take longer than a test run should.
+ALWAYS = ("transaction.before-commit", "redis.before-xack", "puback.received", "delete.before-commit")
+
+
+def points(names: Iterable[str]) -> list[object]:
+    """The points as parameters."""
+    return [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.long) for name in names]
+
+
 # Housekeeping begins a minute after the start otherwise.
 PROGRAM = "import zaehlwerk_bridge.housekeeping as keeping; keeping.EVERY_S = 0.5; from zaehlwerk_bridge.cli import main; main()"
 
@@ -241,7 +250,7 @@ async def killed_and_judged(
         assert revisions == sorted(revisions), station
 
 
-@pytest.mark.parametrize("name", FAILPOINTS)
+@pytest.mark.parametrize("name", points(FAILPOINTS))
 async def test_a_bridge_that_dies_here_loses_and_doubles_nothing(
     name: str,
     tmp_path: Path,
@@ -254,7 +263,7 @@ async def test_a_bridge_that_dies_here_loses_and_doubles_nothing(
     await killed_and_judged(program, stream, platform, f"{name}:{PASSED[name]}")
 
 
-@pytest.mark.parametrize("name", ON_POSTGRESQL)
+@pytest.mark.parametrize("name", points(ON_POSTGRESQL))
 async def test_a_bridge_on_postgresql_that_dies_here_loses_and_doubles_nothing(
     name: str,
     tmp_path: Path,

@@ -12,6 +12,7 @@ from bridge.tests.service.scale_out import TAKEN_OVER_S
 SECONDS = 20.0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_three_bridges_of_which_one_is_always_gone_lose_and_double_nothing(tmp_path: Path) -> None:
     """SIGKILL and a new start, or SIGSTOP and back as a zombie; what it left is taken over in time."""
