@@ -10,8 +10,6 @@ import sys
 from app.modules import unload
 
 _IN_ORDER = (
-    # The lamp shines from the start on and leaves a gap at the bottom of the heap later.
-    "app.led",
     "app.button",
     "lorawan.session",
     "lorawan.mac",
@@ -47,6 +45,7 @@ _RARE = (
     "app.probation",
     "app.trial",
     "app.display",
+    "app.led",
     "app.unplaced",
     "app.epoch_record",
     "app.alarm_news",

@@ -25,7 +25,7 @@ ROOT = FIRMWARE.parent
 ON_MICROPYTHON = TESTS / "on_micropython"
 WIDTHS = {"64": "micropython", "32": "micropython32"}
 # Room for the fakes: the flash alone takes 256 kB. The node's own heap `zaehlwerk bench node` measures.
-HEAP = "4m"
+HEAP = "8m"
 
 for path in [TESTS / "shims", ON_MICROPYTHON, FIRMWARE]:
     if str(path) not in sys.path:

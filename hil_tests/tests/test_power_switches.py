@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
-import sys
 import threading
 from pathlib import Path
 
@@ -13,17 +13,15 @@ import pytest
 from hil_tests.interface import RigError
 from hil_tests.power_switches import CommandSwitch, SerialRelay, UsbHub
 
-FAKE = """#!{python}
-import sys
-with open({log!r}, "a") as file:
-    file.write(" ".join(sys.argv[1:]) + "\\n")
-sys.exit({status})
+FAKE = """#!/bin/sh
+echo "$*" >> {log}
+exit {status}
 """
 
 
 def program(folder: Path, name: str, status: int = 0) -> Path:
     path = folder / name
-    path.write_text(FAKE.format(python=sys.executable, log=str(folder / "log"), status=status))
+    path.write_text(FAKE.format(log=shlex.quote(str(folder / "log")), status=status))
     path.chmod(0o755)
     return path
 

@@ -112,6 +112,7 @@ async def test_a_wrong_password_is_told_and_a_right_one_in_the_same_file_is_enou
     assert "an-older-password" not in rig.logged.getvalue()
 
 
+@pytest.mark.long
 async def test_of_two_bridges_with_one_name_the_first_ends_and_says_why(
     rig: Rig, on_postgres: dict[str, Any]
 ) -> None:

@@ -183,6 +183,7 @@ def test_the_schedule_can_be_told_beforehand(capsys: pytest.CaptureFixture[str])
     assert set(json.loads(told[0])) == {"at_s", "kind", "target", "lasting_s", "how"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_a_short_run_loses_and_doubles_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     status = command.run(2, 0.3, 1, None, only_schedule=False, keep=False, as_json=True)

@@ -94,6 +94,7 @@ def heard_by_somebody(address: str) -> tuple[str, Any]:
     return message
 
 
+@pytest.mark.long
 async def test_what_is_not_signed_off_is_not_kept(
     image: Path, built: Path, stub: NodeTree, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ async def test_what_is_not_signed_off_is_not_kept(
         assert kept(tmp_path) == RECORD
 
 
+@pytest.mark.long
 async def test_what_could_not_be_published_is_kept_and_published_by_the_next_test(
     image: Path, built: Path, stub: NodeTree, tmp_path: Path, broker: BrokerProcess
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,15 @@ async def resumed(board: VirtualBoard, server: Chirpstack, folder: Path, nonces:
     assert nonces == sorted(set(nonces))
 
 
-@pytest.mark.parametrize("step", STEPS)
+SAMPLE = ("the key is made", "the server has it")
+
+
+def sampled(steps: Iterable[str]) -> list[object]:
+    """The steps as parameters: all but the sample take longer together than a test run should."""
+    return [pytest.param(step, marks=() if step in SAMPLE else pytest.mark.long) for step in steps]
+
+
+@pytest.mark.parametrize("step", sampled(STEPS))
 async def test_killed_when(board: VirtualBoard, server: Chirpstack, tmp_path: Path, step: str) -> None:
     nonces = dev_nonces(board, server)
     settings(tmp_path)
@@ -82,7 +91,7 @@ async def test_killed_when(board: VirtualBoard, server: Chirpstack, tmp_path: Pa
     await resumed(board, server, tmp_path, nonces)
 
 
-@pytest.mark.parametrize("step", ["nobody was asked anything", *AFTER_THE_SETTINGS])
+@pytest.mark.parametrize("step", sampled(["nobody was asked anything", *AFTER_THE_SETTINGS]))
 async def test_cable_pulled_when(
     board: VirtualBoard, server: Chirpstack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

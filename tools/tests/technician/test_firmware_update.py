@@ -121,6 +121,7 @@ async def test_a_second_run_changes_nothing_and_says_so(
         assert ended.out.endswith("has firmware 0.1.0 already, nothing written; it starts again\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", [0, 1, -1], ids=["at the first file", "at the second", "before main.py"])
 async def test_after_a_pulled_cable_the_same_command_goes_on_and_what_was_stored_is_there(
     image: Path, newer: Path, stub: NodeTree, tmp_path: Path, at: int

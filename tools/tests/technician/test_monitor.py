@@ -58,6 +58,7 @@ async def test_a_node_is_seen_every_second_and_counts_every_pulse_meanwhile(
     assert not resets
 
 
+@pytest.mark.long
 async def test_nothing_of_the_look_stays_on_the_node(
     image: Path, built: Path, stub: NodeTree, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ async def test_another_program_is_started_again(plugged_in: Boards, built: Path,
         assert node.board.resets[-1].cause == "HARD"
 
 
+@pytest.mark.long
 async def test_a_program_that_is_struck_at_work_is_started_anew_and_that_is_told(
     plugged_in: Boards, built: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -113,7 +114,7 @@ async def no_printer(scene: Scene) -> int:
 async def refusing_printer(scene: Scene) -> int:
     program = scene.folder / "lp.py"
     program.write_text("import sys\nsys.exit('lp: The printer or class does not exist.')\n")
-    return await scene.labelled(f"{sys.executable} {program}")
+    return await scene.labelled(f"{shlex.quote(sys.executable)} {shlex.quote(str(program))}")
 
 
 async def wrong_clock(scene: Scene) -> int:
@@ -185,6 +186,11 @@ async def test_the_printer_gets_the_sheets(
         "import sys\nfrom pathlib import Path\nPath(sys.argv[1]).write_bytes(Path(sys.argv[2]).read_bytes())\n"
     )
     scene = Scene(tmp_path, plugged_in, small_build, server)
-    assert await scene.labelled(f"{sys.executable} {program} {tmp_path / 'printed'}") == 0
+    assert (
+        await scene.labelled(
+            f"{shlex.quote(sys.executable)} {shlex.quote(str(program))} {tmp_path / 'printed'}"
+        )
+        == 0
+    )
     printed = (tmp_path / "printed").read_bytes()
     assert printed == (tmp_path / "labels" / "sheets.pdf").read_bytes()

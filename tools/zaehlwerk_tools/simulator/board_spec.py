@@ -24,7 +24,7 @@ STUB_HEAP = {32: 49_920 - NAME_TABLE[32], 64: 54_970}
 bit, where heap is looked at, the stub makes the table large enough for everybody's names; the node pays for its own."""
 
 
-INTERRUPT_HEAP = {32: 6_350, 64: 12_800}
+INTERRUPT_HEAP = {32: 6_350, 64: 13_250}
 """The same for the interrupts of those boards that play trains of edges or serial lines; measured."""
 
 
