@@ -44,7 +44,6 @@ _RARE = (
     "app.restart",
     "app.probation",
     "app.trial",
-    "app.display",
     "app.led",
     "app.unplaced",
     "app.epoch_record",
