@@ -29,7 +29,7 @@ test: lint tests ## everything that must hold: lint and the tests of all rooms
 
 tests: setup ## the tests alone
 	@echo "tests: pytest"
-	@$(BIN)/python -m pytest -q -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 lint: setup ## style, format, types; every file of the node compiles
 	@echo "lint: ruff"

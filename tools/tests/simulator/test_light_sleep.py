@@ -157,7 +157,9 @@ print(edges)
 
 def test_the_watchdog_goes_on(city: City) -> None:
     run(city, "machine.WDT(timeout=5000)\nnap(10000)", seconds=7)
-    assert [reset.cause for reset in city.boards[0].resets] == ["WATCHDOG"]
+    # The board may have run ahead, and have been reset again.
+    first = city.boards[0].resets[0]
+    assert (first.cause, first.at_ns) == ("WATCHDOG", START_NS + 5 * NS)
 
 
 def test_a_sleep_that_nothing_ends_lasts_for_ever(city: City) -> None:
