@@ -26,6 +26,7 @@ _IN_ORDER = (
 
 # Names stay in the heap for ever, once they were seen. What is loaded now and then is loaded and unloaded before all
 # else, so that its names lie at the bottom of the heap and not between what is to be one free block later.
+# Not the display: with its names too the table of them would double for a node with tubes or a radar, which takes 12 kB.
 _RARE = (
     "zaehlwerk_protocol.counts",
     "zaehlwerk_protocol.status",

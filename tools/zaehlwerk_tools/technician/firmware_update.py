@@ -17,6 +17,7 @@ from typing import Any
 
 from zaehlwerk_tools.technician.board_transport import BoardProgramError, BoardTransport
 from zaehlwerk_tools.technician.flash import Flashed, Progress, flash
+from zaehlwerk_tools.technician.hash_program import HASH
 from zaehlwerk_tools.technician.manifest import Manifest, read_build
 from zaehlwerk_tools.technician.provision import SETTINGS, identity_of
 from zaehlwerk_tools.technician.terminal_commands import shown_flash
@@ -38,17 +39,8 @@ def _v(name):
 print(repr((_v('app'), _v('zaehlwerk_protocol'))))
 """
 _STORED = f"""
-import os, hashlib, binascii
-def _hash(p):
-    h = hashlib.sha256()
-    b = bytearray(512)
-    with open(p, 'rb') as f:
-        while True:
-            n = f.readinto(b)
-            if not n:
-                return binascii.hexlify(h.digest()).decode()
-            h.update(memoryview(b)[:n])
-def _walk(d):
+import os
+{HASH}def _walk(d):
     for e in os.ilistdir(d):
         p = d + '/' + e[0]
         if e[1] & 0x4000:

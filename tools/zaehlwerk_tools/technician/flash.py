@@ -10,6 +10,7 @@ from typing import Any
 from zaehlwerk_tools.technician.board_facts import BoardFacts, read_facts, require_suitable
 from zaehlwerk_tools.technician.board_transport import BoardProgramError, BoardTransport, open_board
 from zaehlwerk_tools.technician.flash_plan import BLOCK, MAIN, NEW, FlashPlan, blocks_needed, plan_flash
+from zaehlwerk_tools.technician.hash_program import HASH
 from zaehlwerk_tools.technician.manifest import BuiltFile, Manifest
 from zaehlwerk_tools.technician.troubles import CutOffError, FullError, NotVerifiedError
 
@@ -20,18 +21,9 @@ _HOLD_WATCHDOG = f"import machine\nmachine.WDT(timeout={WATCHDOG_MS})"
 
 _NO_SPACE = ("ENOSPC", "OSError: 28")
 
-_LIST = """
-import os, hashlib, binascii
-def _hash(p):
-    h = hashlib.sha256()
-    b = bytearray(512)
-    with open(p, 'rb') as f:
-        while True:
-            n = f.readinto(b)
-            if not n:
-                return binascii.hexlify(h.digest()).decode()
-            h.update(memoryview(b)[:n])
-def _walk(d):
+_LIST = f"""
+import os
+{HASH}def _walk(d):
     for e in os.ilistdir(d or '/'):
         p = d + e[0]
         if e[1] & 0x4000:
