@@ -34,6 +34,8 @@ WINDOW_WANTED = 10
 """A smaller Receive Maximum makes every backlog slow: each message waits for the broker's way there and back."""
 PROBE = "_check"
 """Takes the place of a station in topics; no station can be named so, for a station's name has no underscore."""
+PROBE_KEPT_S = 60
+"""So long the broker keeps what a check that dies had retained."""
 KINDS = ("count", "span", "last", "meta", "status", "flow", "alarm", "result", "checkpoint")
 ASKED_FOR = 10
 """Stations whose checkpoints are looked for."""
@@ -50,7 +52,8 @@ async def check_broker(settings: Settings, redactor: Redactor, queued: int = 0) 
     if mqtt.password_file is not None:
         password = SecretFile(mqtt.password_file, "mqtt.password_file", redactor)
     try:
-        probe = _Probe(settings, password)
+        name = secrets.token_hex(4)
+        probe = _Probe(settings, password, name)
         limits = await probe.connect()
     except (ConnectFailed, SettingsError) as error:
         findings.wrong("connect", str(error), _remedy(error, settings))
@@ -60,23 +63,27 @@ async def check_broker(settings: Settings, redactor: Redactor, queued: int = 0) 
         _check_tls(findings, probe, settings)
         _check_limits(findings, limits, settings)
         if await _check_rights(findings, probe, settings):
-            await _check_retained(findings, probe, settings)
+            await _check_retained(findings, probe, settings, f"{PROBE}-{name}")
             await _check_memory(findings, probe, settings)
     finally:
         await probe.close()
-    topic = f"{settings.prefix}/{VERSION}/{PROBE}/checkpoint"
-    findings += await check_subscriptions(settings, redactor, queued, topic)
+    findings += await check_subscriptions(settings, redactor, queued, f"{PROBE}-{name}", name)
     return findings
 
 
 class _Probe:
     """A session whose answers are waited for one by one."""
 
-    def __init__(self, settings: Settings, password: SecretFile | None) -> None:
+    def __init__(self, settings: Settings, password: SecretFile | None, name: str) -> None:
         self._settings = settings
-        # An id of its own: with the bridge's the broker would end the connection of the one that runs.
+        # An id of its own: with the bridge's, or another check's, the broker would end the connection of the other.
         self.session = MqttSession(
-            settings.mqtt, f"{settings.client_id}-check", password, None, self._acknowledged, self._received
+            settings.mqtt,
+            f"{settings.client_id}-check-{name}",
+            password,
+            None,
+            self._acknowledged,
+            self._received,
         )
         self._codes: dict[int, asyncio.Future[int]] = {}
         self._retained: dict[str, bytes] = {}
@@ -90,7 +97,7 @@ class _Probe:
 
     async def publish(self, topic: str, payload: bytes = b"", *, retain: bool = False) -> int | str:
         """Return the reason code, or a text that says why none came."""
-        mid = self.session.publish(topic, payload, retain, PublishProperties("", {}))
+        mid = self.session.publish(topic, payload, retain, PublishProperties("", {}, PROBE_KEPT_S))
         code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._codes[mid] = code
         self.session.flush()
@@ -191,11 +198,11 @@ async def _check_rights(findings: Findings, probe: _Probe, settings: Settings) -
     return True
 
 
-async def _check_retained(findings: Findings, probe: _Probe, settings: Settings) -> None:
-    """Retain something, read it again, and take it away."""
-    topic = f"{settings.prefix}/{VERSION}/{PROBE}/checkpoint"
-    pattern = topic.replace(PROBE, "+")
-    tried = f"retain and read {topic}"
+async def _check_retained(findings: Findings, probe: _Probe, settings: Settings, station: str) -> None:
+    """Retain something, read it again, and take it away; at a topic that no other check has."""
+    topic = f"{settings.prefix}/{VERSION}/{station}/checkpoint"
+    pattern = topic.replace(station, "+")
+    tried = f"retain and read {pattern}"
     content = secrets.token_bytes(8)
     answer = await probe.publish(topic, content, retain=True)
     if isinstance(answer, str) or answer >= FIRST_ERROR:

@@ -11,7 +11,7 @@ from zaehlwerk_bridge.mqtt_packet import PublishProperties
 from zaehlwerk_bridge.mqtt_session import FIRST_ERROR, ConnectFailed, MqttSession, reason_name
 from zaehlwerk_bridge.redaction import Redactor
 from zaehlwerk_bridge.secret_file import SecretFile
-from zaehlwerk_bridge.settings import Settings
+from zaehlwerk_bridge.settings import MqttSettings, Settings
 
 KEPT_S = 600
 """So long the broker keeps the session of a subscriber that is only there for the check, should the check die."""
@@ -20,20 +20,27 @@ QUIET_S = 2.0
 """When nothing has come for so long, nothing more comes."""
 
 
-async def check_subscriptions(settings: Settings, redactor: Redactor, queued: int, topic: str) -> Findings:
-    """Subscribe to commands, and, if `queued` is not 0, let so many messages on `topic` wait for somebody who is away."""
+async def check_subscriptions(
+    settings: Settings, redactor: Redactor, queued: int, station: str, name: str
+) -> Findings:
+    """Subscribe to commands, and, if `queued` is not 0, let so many messages wait for somebody who is away.
+
+    `station` takes a station's place in the topic of those, `name` is part of the client ids; no other check has them.
+    """
     findings = Findings("broker", redactor)
     password = None
     if settings.mqtt.password_file is not None:
         password = SecretFile(settings.mqtt.password_file, "mqtt.password_file", redactor)
+    who = f"{settings.client_id}-check-{name}"
     tried = "queue"
     try:
         if settings.commands.enabled:
             tried = f"subscribe {settings.prefix}/{VERSION}/+/command"
-            await _check_commands(findings, settings, password, tried)
+            await _check_commands(findings, settings, password, who, tried)
         if queued:
             tried = f"queue of {queued} messages"
-            await _check_queue(findings, settings, password, tried, topic, queued)
+            topic = f"{settings.prefix}/{VERSION}/{station}/checkpoint"
+            await _check_queue(findings, settings, password, who, tried, topic, queued)
     except (ConnectFailed, SettingsError) as error:
         findings.wrong(
             tried, str(error), "the broker let the first connection in and not this one: see its log"
@@ -42,10 +49,10 @@ async def check_subscriptions(settings: Settings, redactor: Redactor, queued: in
 
 
 async def _check_commands(
-    findings: Findings, settings: Settings, password: SecretFile | None, tried: str
+    findings: Findings, settings: Settings, password: SecretFile | None, who: str, tried: str
 ) -> None:
     topic = tried.removeprefix("subscribe ")
-    subscriber = _Subscriber(settings, password, "commands")
+    subscriber = _Subscriber(settings.mqtt, password, f"{who}-commands")
     await subscriber.session.connect()
     try:
         code = await subscriber.subscribe(topic)
@@ -64,24 +71,25 @@ async def _check_queue(
     findings: Findings,
     settings: Settings,
     password: SecretFile | None,
+    who: str,
     tried: str,
     topic: str,
     queued: int,
 ) -> None:
     """Subscribe, go away, publish, come back and count."""
-    away = _Subscriber(settings, password, "queue")
+    away = _Subscriber(settings.mqtt, password, f"{who}-queue")
     await away.session.connect(KEPT_S)
     code = await away.subscribe(topic)
     await away.session.disconnect()
     refused = 0
     mark = secrets.token_hex(8)
     if code is not None and code < FIRST_ERROR:
-        refused = await _publish(settings, password, topic, mark, queued)
-    back = _Subscriber(settings, password, "queue", mark)
+        refused = await _publish(settings.mqtt, password, who, topic, mark, queued)
+    back = _Subscriber(settings.mqtt, password, f"{who}-queue", mark)
     await back.session.connect(KEPT_S)
     came = await back.count(queued)
     await back.session.disconnect()
-    gone = _Subscriber(settings, password, "queue")
+    gone = _Subscriber(settings.mqtt, password, f"{who}-queue")
     await gone.session.connect()  # with a clean start, and nothing is kept
     await gone.session.disconnect()
     remedy = "let it keep more (Mosquitto: max_queued_messages), or a platform that is away loses counts that were acknowledged"
@@ -98,7 +106,7 @@ async def _check_queue(
 
 
 async def _publish(
-    settings: Settings, password: SecretFile | None, topic: str, mark: str, queued: int
+    mqtt: MqttSettings, password: SecretFile | None, who: str, topic: str, mark: str, queued: int
 ) -> int:
     """Publish small messages, QoS 1; returns how many the broker did not take."""
     codes: list[int] = []
@@ -108,7 +116,7 @@ async def _publish(
         codes.append(code)
         answered.set()
 
-    session = MqttSession(settings.mqtt, f"{settings.client_id}-check", password, None, acknowledged)
+    session = MqttSession(mqtt, who, password, None, acknowledged)
     await session.connect()
     try:
         for number in range(queued):
@@ -116,7 +124,7 @@ async def _publish(
             session.flush()
             while number + 1 - len(codes) >= (IN_FLIGHT if number + 1 < queued else 1):
                 answered.clear()
-                async with asyncio.timeout(settings.mqtt.connect_timeout_s):
+                async with asyncio.timeout(mqtt.connect_timeout_s):
                     await answered.wait()
     except TimeoutError:
         codes += [FIRST_ERROR] * (queued - len(codes))
@@ -128,15 +136,13 @@ async def _publish(
 class _Subscriber:
     """A session that may outlive its connection, and counts what begins with `mark`."""
 
-    def __init__(self, settings: Settings, password: SecretFile | None, name: str, mark: str = "") -> None:
-        self._timeout_s = settings.mqtt.connect_timeout_s
+    def __init__(self, mqtt: MqttSettings, password: SecretFile | None, who: str, mark: str = "") -> None:
+        self._timeout_s = mqtt.connect_timeout_s
         self._mark = mark.encode()
         self._count = 0
         self._came = asyncio.Event()
         self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.session = CommandSession(
-            settings.mqtt, f"{settings.client_id}-check-{name}", password, self._received, self._subscribed
-        )
+        self.session = CommandSession(mqtt, who, password, self._received, self._subscribed)
 
     async def subscribe(self, topic: str) -> int | None:
         """Return the broker's reason code, None if none came."""

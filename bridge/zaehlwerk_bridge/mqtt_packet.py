@@ -12,6 +12,7 @@ _RETAIN = 0x01  # MQTT 5.0, 3.3.1.3
 _RETAIN_AS_PUBLISHED = 0x08  # MQTT 5.0, 3.8.3.1
 _NO_PROPERTIES = b"\0"
 
+MESSAGE_EXPIRY = 0x02  # MQTT 5.0, 2.2.2.2: Message Expiry Interval, four byte integer, seconds
 CONTENT_TYPE = 0x03  # MQTT 5.0, 2.2.2.2: Content Type, UTF-8 string
 USER_PROPERTY = 0x26  # MQTT 5.0, 2.2.2.2: User Property, UTF-8 string pair
 _MOST_TEXT = 0xFFFF  # MQTT 5.0, 1.5.4: strings are counted in two bytes
@@ -22,8 +23,13 @@ class PublishProperties:
 
     __slots__ = ("_packed",)
 
-    def __init__(self, content_type: str, user_properties: Mapping[str, str]) -> None:
-        parts = [_property(CONTENT_TYPE, content_type)] if content_type else []
+    def __init__(
+        self, content_type: str, user_properties: Mapping[str, str], expires_s: int | None = None
+    ) -> None:
+        """`expires_s`: so many seconds the broker keeps the message, retained or waiting; None: as long as it can."""
+        parts = [] if expires_s is None else [bytes((MESSAGE_EXPIRY,)) + expires_s.to_bytes(4, "big")]
+        if content_type:
+            parts.append(_property(CONTENT_TYPE, content_type))
         for name, value in user_properties.items():
             parts.append(_property(USER_PROPERTY, name))
             parts.append(_text(value))

@@ -128,13 +128,20 @@ async def test_rights_are_tried_topic_by_topic_and_nothing_is_left_behind(
     assert not any(message.retain for message in after.messages)
 
 
+async def test_checks_at_the_same_time_do_not_disturb_each_other(rig: Rig) -> None:
+    """With a client id in common each would end the other's connection; at one topic each would read the other's."""
+    settings = rig.settings(commands_enabled=True)
+    checks = await asyncio.gather(*(check_broker(settings, Redactor(), queued=20) for _ in range(5)))
+    assert [wrong(findings) for findings in checks] == [[]] * 5
+
+
 async def test_a_missing_right_to_read_checkpoints_is_told_apart_from_one_to_write_them(
     rig: Rig, start_broker: Callable[..., Mosquitto]
 ) -> None:
     rig.broker = start_broker(acl=["topic write #"])
     settings = rig.settings(mqtt_connect_timeout_s=0.3)
     (finding,) = wrong(await check_broker(settings, Redactor()))
-    assert finding.tried == "retain and read zaehlwerk/v1/_check/checkpoint"
+    assert finding.tried == "retain and read zaehlwerk/v1/+/checkpoint"
     assert "topic readwrite zaehlwerk/v1/+/checkpoint" in finding.remedy
     rig.broker.allow(["topic read #", "topic write zaehlwerk/v1/+/count"])
     await until(lambda: "Reloading config" in (rig.broker.directory / "mosquitto.log").read_text())

@@ -15,14 +15,22 @@ _TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters=
 
 
 @settings(deadline=None)
-@given(st.sampled_from(["", "application/json"]), st.dictionaries(_TEXT, _TEXT, max_size=6))
-def test_properties_are_packed_as_paho_packs_them(content_type: str, user: dict[str, str]) -> None:
+@given(
+    st.sampled_from(["", "application/json"]),
+    st.dictionaries(_TEXT, _TEXT, max_size=6),
+    st.none() | st.integers(0, 0xFFFFFFFF),
+)
+def test_properties_are_packed_as_paho_packs_them(
+    content_type: str, user: dict[str, str], expires_s: int | None
+) -> None:
     theirs = Properties(PacketTypes.PUBLISH)
+    if expires_s is not None:
+        theirs.MessageExpiryInterval = expires_s
     if content_type:
         theirs.ContentType = content_type
     for pair in user.items():
         theirs.UserProperty = pair
-    assert PublishProperties(content_type, user).pack() == theirs.pack()
+    assert PublishProperties(content_type, user, expires_s).pack() == theirs.pack()
 
 
 @settings(deadline=None)
