@@ -1,6 +1,8 @@
 """The tables of cursors and deduplication ids: which events have been taken already."""
 
-from zaehlwerk_bridge.database import Database, upsert
+from collections.abc import Sequence
+
+from zaehlwerk_bridge.database import ROWS_AT_ONCE, Database, of_many_rows, upsert
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.ledger.memory import Memory
 
@@ -8,6 +10,10 @@ KEPT_IDS = 1000
 """Deduplication ids kept of a node: far more than twice the history that a server replays."""
 FORGET_EVERY = 97
 """Ids taken before those too old are deleted; prime, so that no regular order of nodes always spares the same one."""
+_SEEN = "INSERT INTO seen (dev_eui, dedup_id, received_ns) VALUES (?, ?, ?)"
+_UNLESS_KNOWN = " ON CONFLICT DO NOTHING RETURNING dev_eui, dedup_id"
+_SEE = f"{_SEEN}{_UNLESS_KNOWN}"
+_SEE_MANY = f"{of_many_rows(_SEEN)}{_UNLESS_KNOWN}"
 PUT = upsert("cursor", "source, stream, position", "source, stream")
 
 
@@ -36,25 +42,42 @@ class Cursors:
         ).fetchone()
         return None if row is None else str(row[0])
 
-    def is_new(self, event: Event) -> bool:
-        """Note `event`; whether it was not taken before.
+    def new(self, events: Sequence[Event]) -> list[bool]:
+        """Note `events`; which of them were not taken before, nor come twice.
 
         A server whose history was flushed, or whose clock went back, gives new events old ids: by their deduplication
         ids they are new here. Without one, only what lies beyond the cursor is new.
         """
-        ahead = self._advance((event.source, event.dev_eui), event.cursor)
-        if not event.dedup_id:
-            return ahead
-        found = self._database.execute(
-            "INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (event.dev_eui, f"{event.kind}/{event.dedup_id}", event.received_ns),
-        )
-        if not found.rowcount:
-            return False
-        self._taken += 1
-        if not self._taken % FORGET_EVERY:
-            self._forget(event.dev_eui)
-        return True
+        named = [
+            (event.dev_eui, f"{event.kind}/{event.dedup_id}", event.received_ns)
+            for event in events
+            if event.dedup_id
+        ]
+        unseen = self._unseen(named)
+        names = iter(named)
+        found = []
+        for event in events:
+            new = self._advance((event.source, event.dev_eui), event.cursor)
+            if event.dedup_id:
+                name = next(names)[:2]
+                new = name in unseen
+                unseen.discard(name)
+            found.append(new)
+        before, self._taken = self._taken, self._taken + len(named)
+        for at in range(FORGET_EVERY - 1 - before % FORGET_EVERY, len(named), FORGET_EVERY):
+            self._forget(named[at][0])
+        return found
+
+    def _unseen(self, named: Sequence[tuple[str, str, int]]) -> set[tuple[str, str]]:
+        """Note the events of these devices, names and times; device and name of those that were not known."""
+        unseen: set[tuple[str, str]] = set()
+        whole = len(named) - len(named) % ROWS_AT_ONCE
+        for at in range(0, whole, ROWS_AT_ONCE):
+            values = [value for row in named[at : at + ROWS_AT_ONCE] for value in row]
+            unseen.update(self._database.execute(_SEE_MANY, values).fetchall())
+        for row in named[whole:]:
+            unseen.update(self._database.execute(_SEE, row).fetchall())
+        return unseen
 
     def _advance(self, stream: tuple[str, str], cursor: str) -> bool:
         """Whether `cursor` is beyond the stream's, which it is then."""

@@ -5,6 +5,7 @@ Statements are SQL that SQLite and PostgreSQL both understand, with `?` for valu
 """
 
 import functools
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,24 @@ def upsert(table: str, columns: str, key: str) -> str:
     return f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {changed}"  # noqa: S608
 
 
+CACHE_KIB = 20_000
+"""What is kept of the database in memory: the newest pages of some hundred stations."""
+LOG_PAGES = 4000
+"""Pages of 4 KiB that the write-ahead log holds before they are moved into the database: most are changed again soon."""
+ROWS_AT_ONCE = 64
+"""Rows that one statement inserts. Each statement lets another thread have its turn, and waits for its own."""
+
+
+_INSERT = re.compile(r"(INSERT INTO [^?]+ VALUES )(\([?, ]+\))([^?]*)", re.DOTALL)
+
+
+@functools.lru_cache(maxsize=256)
+def of_many_rows(sql: str) -> str | None:
+    """The INSERT of one row `sql` for ROWS_AT_ONCE rows, the values of which follow each other; None: it is none."""
+    found = _INSERT.fullmatch(sql)
+    return None if found is None else f"{found[1]}{', '.join([found[2]] * ROWS_AT_ONCE)}{found[3]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A PostgreSQL database. `url` without the password, which is read whenever a connection is made."""
@@ -188,6 +207,17 @@ class SqliteDatabase(sqlite3.Connection):
     shared = False
     _version = -1
     _changes = -1
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """Run a statement with each of `parameters`; of an INSERT many rows at once."""
+        rows = list(parameters)
+        whole = len(rows) - len(rows) % ROWS_AT_ONCE
+        many = of_many_rows(sql) if whole else None
+        if many is None:
+            return super().executemany(sql, rows)
+        for at in range(0, whole, ROWS_AT_ONCE):
+            self.execute(many, [value for row in rows[at : at + ROWS_AT_ONCE] for value in row])
+        return super().executemany(sql, rows[whole:])
 
     def insert(self, sql: str, values: Values, key: str) -> int:
         """Run an INSERT of one row; returns its number."""
@@ -283,6 +313,8 @@ def _durable(database: SqliteDatabase) -> None:
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA foreign_keys = ON")
+    database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    database.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
 
 
 def _version(database: SqliteDatabase) -> int:

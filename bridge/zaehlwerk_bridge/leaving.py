@@ -1,8 +1,10 @@
 """How messages leave the outbox: deleted when the broker has taken them, or put aside when none can take them.
 
-Neither is waited for: what turns up while the store is at it follows together.
+Neither is waited for: what turns up while the store is at it follows together. While transactions follow each other anyway
+one takes along what is to be deleted, and saves the disk a wait.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -32,12 +34,15 @@ class Leaving:
         self._clock = clock
         self._taken: list[OutboxRow] = []
         self._going: list[OutboxRow] = []  # are being deleted
+        self._along: list[OutboxRow] = []  # are being deleted by a transaction that has more to do
+        self._alone = asyncio.Event()
+        self._alone.set()
         self._too_large: list[tuple[OutboxRow, str]] = []
 
     @property
     def rows(self) -> list[OutboxRow]:
         """All of them."""
-        return [*self._taken, *self._going, *(row for row, _ in self._too_large)]
+        return [*self._taken, *self._going, *self._along, *(row for row, _ in self._too_large)]
 
     @property
     def to_delete(self) -> bool:
@@ -67,6 +72,29 @@ class Leaving:
             for row in self._going:
                 queues.forget(row)
             self._going = []
+
+    def take_along(self) -> Sequence[OutboxRow]:
+        """What a transaction that is about to begin is to delete: `left` or `stayed` says what it did."""
+        self._along, self._taken = self._taken, []
+        self._alone.clear()
+        return self._along
+
+    def left(self, queues: StationQueues) -> None:
+        """The transaction deleted what it took along; `queues` forget it."""
+        for row in self._along:
+            queues.forget(row)
+        self._along = []
+        self._alone.set()
+
+    def stayed(self) -> None:
+        """The transaction was undone."""
+        self._taken = [*self._along, *self._taken]
+        self._along = []
+        self._alone.set()
+
+    async def alone(self) -> None:
+        """Return when no transaction takes anything along."""
+        await self._alone.wait()
 
     async def put_aside(self, queues: StationQueues) -> None:
         """Put aside what no broker can take; `queues` forget it."""

@@ -65,14 +65,13 @@ class Messages:
 
     def records(self, slug: str, records: Sequence[Published], supersedes: Sequence[str]) -> Message:
         """Records, and the ids that they supersede, for one transaction of the consumer."""
-        newest = max(record.revision for record in records)
-        only_spans = all(record.resolution == "span" for record in records)
-        kind = "span" if only_spans else "count"
+        newest = max([record.revision for record in records])
+        kind = "span" if {record.resolution for record in records} == {"span"} else "count"
         # The records are JSON already, and neither slug nor ids need escapes.
         texts = ",".join([record.text for record in records])
         gone = ",".join([f'"{record}"' for record in supersedes])
         payload = f'{{"station":"{slug}","records":[{texts}],"supersedes":[{gone}]}}'
-        time = max((record.end for record in records if record.end), default=None)
+        time = max([record.end for record in records if record.end], default=None)
         return Message(
             slug,
             f"{self._stations}{slug}/{kind}",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as _quoted
 
-from zaehlwerk_bridge.database import Database, Values
+from zaehlwerk_bridge.database import ROWS_AT_ONCE, Database, Values, of_many_rows
 from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_bridge.messages import Message
 
@@ -26,10 +26,9 @@ class OutboxRow:
 
 _COLUMNS = "bridge, station, topic, payload, properties, retain, made_ns"
 _MARKS = "(?, ?, ?, ?, ?, ?, ?)"
-AT_ONCE = 64
-"""Rows that one statement stores."""
 _INSERT = f"INSERT INTO outbox ({_COLUMNS}) VALUES {_MARKS}"  # noqa: S608 - columns and question marks
-_INSERT_MANY = f"INSERT INTO outbox ({_COLUMNS}) VALUES {', '.join([_MARKS] * AT_ONCE)} RETURNING seq"  # noqa: S608
+_INSERT_MANY = f"{of_many_rows(_INSERT)} RETURNING seq"
+_DELETE_MANY = f"DELETE FROM outbox WHERE seq IN ({', '.join(['?'] * ROWS_AT_ONCE)})"  # noqa: S608 - question marks
 
 
 class Outbox:
@@ -66,9 +65,9 @@ class Outbox:
         """Store what was added, in the order in which that was done."""
         added = list(self._added.values())
         self._added.clear()
-        whole = len(added) - len(added) % AT_ONCE
-        for at in range(0, whole, AT_ONCE):
-            some = added[at : at + AT_ONCE]
+        whole = len(added) - len(added) % ROWS_AT_ONCE
+        for at in range(0, whole, ROWS_AT_ONCE):
+            some = added[at : at + ROWS_AT_ONCE]
             found = self._database.execute(_INSERT_MANY, [value for _, values in some for value in values])
             for (row, _), (seq,) in zip(some, sorted(found.fetchall()), strict=True):
                 row.seq = seq
@@ -90,7 +89,11 @@ class Outbox:
 
     def delete(self, seqs: Iterable[int]) -> None:
         """Forget acknowledged rows."""
-        self._database.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in seqs])
+        gone = list(seqs)
+        whole = len(gone) - len(gone) % ROWS_AT_ONCE
+        for at in range(0, whole, ROWS_AT_ONCE):
+            self._database.execute(_DELETE_MANY, gone[at : at + ROWS_AT_ONCE])
+        self._database.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in gone[whole:]])
 
     def has_topic(self, topic: str) -> bool:
         """Whether a retained message of `topic` waits."""

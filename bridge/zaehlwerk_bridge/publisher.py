@@ -57,6 +57,8 @@ HELD_KINDS = frozenset({"count", "span"})
 ROWS_IN_MEMORY = 4000
 ROOM_BELOW = 0.25
 """Share of them that wait: with fewer there is room for what one transaction makes."""
+LAST_EVERY_NS = 1_000_000_000
+"""While there is a backlog the newest intervals of stations are told this often."""
 STEADY_S = 10.0
 """A connection that lasted this long works: the next wait is the shortest again."""
 STOP_S = 1.5
@@ -119,6 +121,7 @@ class Publisher:
         self._aside: dict[str, asyncio.Task[None]] = {}  # work for which nobody waits, by name
         self._holds = Holds(rng, log, settings.backoff_first_s, settings.backoff_most_s)
         self._suspects = Suspects()
+        self._behind_ns: int | None = None  # since when; None: not behind
         self._connection: _Connection | None = None
         self._asking = Asking(
             topics,
@@ -189,6 +192,27 @@ class Publisher:
             self._room = asyncio.Event()
             await sleep_until_set(self._wall, at_most_s, self._room)
             self._room = None
+
+    def behind(self, behind: bool) -> None:
+        """Say whether more transactions follow at once: so long they delete what is acknowledged, see `take_along`, and
+        the newest interval of a station, which will soon be another, is told less often."""
+        if not behind:
+            self._behind_ns = None
+            self._go_aside()
+        elif self._behind_ns is None:
+            self._behind_ns = self._wall.now_ns()
+
+    def take_along(self) -> Sequence[int]:
+        """Which rows of the outbox the next transaction is to delete. `took_along` has to follow."""
+        return [row.seq for row in self._leaving.take_along()]
+
+    def took_along(self, *, done: bool) -> None:
+        """Whether the transaction did it, or was undone."""
+        if done:
+            self._leaving.left(self._queues)
+        else:
+            self._leaving.stayed()
+        self._wake.set()
 
     def say(self, state: str, reason: str) -> None:
         """From now on the retained status of the bridge is `state`, and why."""
@@ -376,10 +400,19 @@ class Publisher:
 
     def _go_aside(self) -> None:
         """Begin what the store has to be asked for meanwhile; what turns up while it is under way follows together."""
+        if self._behind_ns is None:
+            self._delete_aside()
+        if self._lasts.to_read and self._live is not None and "last" not in self._aside:
+            if self._behind_ns is not None:
+                now_ns = self._wall.now_ns()
+                if now_ns - self._behind_ns < LAST_EVERY_NS:
+                    return
+                self._behind_ns = now_ns
+            self._begin("last", self._read_lasts())
+
+    def _delete_aside(self) -> None:
         if self._leaving.to_delete and "delete" not in self._aside:
             self._begin("delete", self._delete())
-        if self._lasts.to_read and self._live is not None and "last" not in self._aside:
-            self._begin("last", self._read_lasts())
 
     def _begin(self, name: str, work: Coroutine[None, None, None]) -> None:
         task = self._aside[name] = asyncio.create_task(work, name=name)
@@ -488,7 +521,8 @@ class Publisher:
 
     async def _forget(self) -> None:
         """Delete from the outbox what has been dealt with."""
-        self._go_aside()
+        await self._leaving.alone()
+        self._delete_aside()
         deletion = self._aside.get("delete")
         if deletion is not None:
             await deletion

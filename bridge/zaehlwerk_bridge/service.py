@@ -441,17 +441,22 @@ class Bridge:
         while True:
             events = [await self._queue.get()]
             self._storing = 1
-            await self._disk.reading.wait()
+            if not self._disk.reading.is_set():
+                self.publisher.behind(False)
+                await self._disk.reading.wait()
             await self.publisher.room(ROOM_S)
             while len(events) < self.settings.ledger.batch and not self._queue.empty():
                 events.append(self._queue.get_nowait())
+            self.publisher.behind(not self._queue.empty())
             await self._commit(events)
             self._storing = 0
+            if self._queue.empty():
+                self.publisher.behind(False)
             self.changed()
 
     async def _commit(self, events: list[Event]) -> None:
         try:
-            folded = await self._store.durably(_commit, events, self._clock.now_ns())
+            folded = await self._store_events(events)
         except (BridgeError, *FAULTS):
             raise
         except Exception as error:  # noqa: BLE001 - one event must not stop the others
@@ -465,7 +470,7 @@ class Bridge:
             )
             problem = f"internal error: {type(error).__name__}: {error}"
             events = [dataclasses.replace(events[0], problem=problem, internal=True)]
-            folded = await self._store.durably(_commit, events, self._clock.now_ns())
+            folded = await self._store_events(events)
         self.counts.transactions += 1
         self.counts.commit.observe(folded.took_s)
         self.counts.note(folded.done)
@@ -481,6 +486,17 @@ class Bridge:
         self._after(folded)
         failpoint("commit.before-acknowledge")
         await self.source.acknowledge(events)
+
+    async def _store_events(self, events: Sequence[Event]) -> _Folded:
+        # Of a shared store, deleting is not all that follows an acknowledgement: see `StoreThread.acknowledged`.
+        acknowledged = () if self.settings.shared else self.publisher.take_along()
+        done = False
+        try:
+            folded = await self._store.durably(_commit, events, self._clock.now_ns(), acknowledged)
+            done = True
+        finally:
+            self.publisher.took_along(done=done)
+        return folded
 
     def _note_delays(self, events: Sequence[Event]) -> None:
         now_ns = self._clock.now_ns()
@@ -539,9 +555,9 @@ class Bridge:
         self.changed()
 
 
-def _commit(store: Store, events: Sequence[Event], now_ns: int) -> _Folded:
+def _commit(store: Store, events: Sequence[Event], now_ns: int, acknowledged: Sequence[int]) -> _Folded:
     began = time.perf_counter()
-    done = store.commit(events, now_ns)
+    done = store.commit(events, now_ns, acknowledged)
     return _Folded(done, store.next_deadline_ns(), time.perf_counter() - began, store.commands.has_changed)
 
 

@@ -74,16 +74,22 @@ class StationQueues:
             return  # what is known is read once more
         self._exhausted = len(rows) < reading.limit and reading.news == self._news
         for row in rows:
-            self._after_seq = max(self._after_seq, row.seq)
-            self._add(row)
+            # What was offered meanwhile is in memory, or has left the outbox since it was read.
+            if row.seq > self._after_seq:
+                self._after_seq = row.seq
+                self._add(row)
 
     def offer(self, rows: Sequence[OutboxRow]) -> bool:
         """Take `rows`, not none, which one transaction just put into the outbox, without reading it; whether they were taken.
 
-        Not if it holds others that come before them, or may, nor if there is no room: they are read in their turn.
+        Not if it may hold others that come before them, nor if there is no room: they are read in their turn.
         """
+        rows = [row for row in rows if row.seq > self._after_seq]  # the others were read already
+        if not rows:
+            return True
         room = self._waiting + len(rows) <= self._most
-        if not self._exhausted or not room or rows[0].seq != self._after_seq + 1:
+        # Numbers follow each other, so nothing is between those that do.
+        if not room or rows[0].seq != self._after_seq + 1:
             self.more()
             return False
         for row in rows:

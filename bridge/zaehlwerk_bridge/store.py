@@ -78,7 +78,8 @@ class Committed:
         self.fates[taken.fate] += 1
         if taken.frame:
             self.frames[taken.frame] += 1
-        self.causes.update(taken.late)
+        if taken.late:
+            self.causes.update(taken.late)
         if taken.cause is not None:
             self.causes[taken.cause] += 1
             self.rejected.append(taken.reason)
@@ -208,13 +209,16 @@ class Store:
         return self._neighbours is not None and self.leads and self.commands.table.any_open()
 
     @again
-    def commit(self, events: Sequence[Event], now_ns: int) -> Committed:
-        """Take `events` in one transaction. What was taken before, by cursor or deduplication id, changes nothing."""
+    def commit(self, events: Sequence[Event], now_ns: int, acknowledged: Sequence[int] = ()) -> Committed:
+        """Take `events` in one transaction. What was taken before, by cursor or deduplication id, changes nothing.
+
+        Rows `acknowledged` of the outbox, which the broker took, are forgotten on the way.
+        """
         done = Committed(events=len(events))
         names = _names(events) if self._database.shared else ()
         with self._transaction(now_ns, remembering=True, names=names):
-            for event in events:
-                if not self._cursors.is_new(event):
+            for event, new in zip(events, self._cursors.new(events), strict=True):
+                if not new:
                     done.repeated += 1
                     done.fates[Fate.DUPLICATE] += 1
                     continue
@@ -222,6 +226,8 @@ class Store:
                 self._send(taken.told, done)
                 done.note(taken)
                 failpoint("commit.in-the-middle")
+            if acknowledged:
+                self._outbox.delete(acknowledged)
         return done
 
     @again

@@ -166,6 +166,25 @@ def test_deduplication_ids_are_kept_for_long_and_not_for_ever() -> None:
     assert store.commit(events[:50], at(0)).repeated == 0
 
 
+def test_an_event_that_comes_twice_in_one_transaction_is_taken_once() -> None:
+    """However many come together: they are noted many at a time, and the rest one by one."""
+    device, store = Device(), Store(":memory:")
+    events = [device.status(0, 10), *(device.count(number, 10 + number) for number in range(1, 200))]
+    done = store.commit([*events, *events[50:180]], at(200))
+    assert (done.events, done.repeated) == (330, 130)
+    assert store.commit(events, at(200)).repeated == 200
+    told = [json.loads(row.payload) for row in store.outbox(0, 1 << 30) if row.topic.endswith("/count")]
+    assert sum(record["channels"][0]["count"] for message in told for record in message["records"]) == 199
+
+
+def test_a_transaction_takes_along_what_the_broker_took() -> None:
+    device, store = Device(), Store(":memory:")
+    store.commit([device.status(0, 10), *(device.count(number, 10) for number in range(1, 150))], at(150))
+    rows = store.outbox(0, 1 << 30)
+    done = store.commit([device.count(150, 12)], at(150), [row.seq for row in rows])
+    assert [row.seq for row in store.outbox(0, 1 << 30)] == done.seqs
+
+
 def test_the_outbox_gives_messages_in_the_order_of_their_making_until_they_are_acknowledged() -> None:
     store, device = Store(":memory:"), Device()
     store.commit([device.status(0, 10), device.count(1, 12), device.count(2, 15, 2)], at(2))

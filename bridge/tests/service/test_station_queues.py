@@ -130,6 +130,35 @@ def test_what_was_just_put_into_the_outbox_need_not_be_read() -> None:
     assert [r.seq for r in drain(queues)] == [5]
 
 
+def test_what_is_offered_while_the_outbox_is_read_is_sent_once() -> None:
+    """The reading saw it too, and says so when it has been sent, taken and deleted."""
+    outbox, queues = Outbox("a"), StationQueues(10)
+    reading = queues.reading()
+    assert reading is not None
+    queues.refill(reading, list(outbox.rows.values()))
+    queues.more()
+    reading = queues.reading()
+    assert reading is not None
+    outbox.rows[2] = row(2, "b")
+    found = [outbox.rows[2]]
+    assert queues.offer([row(2, "b")])
+    for sent in drain(queues):
+        outbox.acknowledge(queues, sent)
+    queues.refill(reading, found)
+    assert drain(queues) == []
+    assert queues.empty
+
+
+def test_what_was_read_before_it_is_offered_is_sent_once() -> None:
+    outbox, queues = Outbox("a"), StationQueues(10)
+    outbox.fill(queues)
+    outbox.rows |= {2: row(2, "b"), 3: row(3, "c")}
+    queues.more()
+    outbox.fill(queues)
+    assert queues.offer([row(2, "b"), row(3, "c")])
+    assert [r.seq for r in drain(queues)] == [1, 2, 3]
+
+
 def test_what_somebody_else_put_into_the_outbox_before_is_read_first() -> None:
     outbox, queues = Outbox("a"), StationQueues(10)
     outbox.fill(queues)

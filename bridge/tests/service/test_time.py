@@ -6,6 +6,7 @@ import asyncio
 import random
 import sqlite3
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -243,10 +244,10 @@ async def test_an_event_that_breaks_the_ledger_is_rejected_and_the_others_are_ta
     bad = rig.server.devices[EUI].items[1].id
     commit = Store.commit
 
-    def breaks(store: Store, events: list, now_ns: int) -> object:  # type: ignore[type-arg]
+    def breaks(store: Store, events: list, *taken: Any) -> object:  # type: ignore[type-arg]
         if any(event.cursor == bad and not event.problem for event in events):
             raise ZeroDivisionError("division by zero")
-        return commit(store, events, now_ns)
+        return commit(store, events, *taken)
 
     monkeypatch.setattr(Store, "commit", breaks)
     async with rig.bridge() as bridge:
@@ -261,12 +262,12 @@ async def test_a_full_disk_is_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPat
     await rig.server.put(EUI, node.status(), node.count(3))
     commit, full = Store.commit, [True]
 
-    def fails(store: Store, events: list, now_ns: int) -> object:  # type: ignore[type-arg]
+    def fails(store: Store, *taken: Any) -> object:
         if full:
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise error
-        return commit(store, events, now_ns)
+        return commit(store, *taken)
 
     monkeypatch.setattr(Store, "commit", fails)
     async with rig.bridge() as bridge:
@@ -282,7 +283,7 @@ async def test_a_full_disk_is_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPat
 async def test_a_fault_of_the_program_in_the_store_ends_the_bridge_instead_of_trying_for_ever(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(store: Store, events: list, now_ns: int) -> object:  # type: ignore[type-arg]
+    def fails(store: Store, *taken: Any) -> object:
         return store._database.execute("SELECT 1 FROM nowhere")
 
     monkeypatch.setattr(Store, "commit", fails)

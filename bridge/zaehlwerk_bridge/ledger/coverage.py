@@ -14,6 +14,8 @@ class _Reserve(NamedTuple):
     revision: int
     intervals: dict[tuple[int, bool], tuple[int, int]]
     """First and last, by epoch and numbering."""
+    by_name: dict[str, tuple[int, int]]
+    """The same of UTC's numbering, by what stands before the number in a record's id."""
 
 
 class Coverage:
@@ -47,10 +49,10 @@ class Coverage:
         if reserve is None:
             return False
         for record in message.records:
-            _, epoch, number = record.id.split(".")
+            line, _, number = record.id.rpartition(".")
             if not number.isdecimal():  # a span, or of the node's own numbering
                 return self._covers_any(message, reserve)
-            first, last = reserve.intervals.get((int(epoch, 16), False), (1, 0))
+            first, last = reserve.by_name.get(line, (1, 0))
             if not (record.revision <= reserve.revision and first <= int(number) <= last):
                 return False
         return True
@@ -72,5 +74,8 @@ class Coverage:
             "SELECT epoch, unsynced, first, last FROM reserve_line WHERE station = ?", (station,)
         )
         intervals = {(epoch, bool(unsynced)): (first, last) for epoch, unsynced, first, last in lines}
-        found = self._known[station] = _Reserve(int(row[0]), intervals)
+        by_name = {
+            f"{station}.{epoch:08x}": reach for (epoch, unsynced), reach in intervals.items() if not unsynced
+        }
+        found = self._known[station] = _Reserve(int(row[0]), intervals, by_name)
         return found
