@@ -3,6 +3,7 @@
 [index, state, totals, history]         SPECIFICATION.md, port 1; CBOR, RFC 8949
 """
 
+from struct import Struct
 from typing import NamedTuple
 
 from zaehlwerk_bridge.ledger.cell import Row
@@ -14,7 +15,7 @@ _ARRAY_OF_4 = b"\x84"
 _BYTES = 0x40
 _ONE_BYTE, _TWO_BYTES = 0x18, 0x19  # RFC 8949, 3: the argument follows in so many
 _SHORT = 24  # RFC 8949, 3: below that the argument is in the head; none has a longer form (4.2.1)
-_SEVEN_BITS = 0x80  # DWARF 5, 7.6: a byte below this is a whole number
+_TOTALS = [Struct(f">{channels}H") for channels in range(MAX_CHANNELS + 1)]
 
 
 class PlainCounts(NamedTuple):
@@ -46,12 +47,10 @@ def plain_counts(data: bytes) -> PlainCounts | None:
     channels = size >> 1
     if len(history) != length or length >= _SHORT or length % channels or state > MAX_STATE:
         return None
-    for byte in history:
-        if byte >= _SEVEN_BITS:
-            return None
-    totals = tuple([packed[place] << 8 | packed[place + 1] for place in range(0, size, 2)])
+    if not history.isascii():  # a number of more than one byte: DWARF 5, 7.6
+        return None
     rows = tuple([tuple(history[place : place + channels]) for place in range(0, length, channels)])
-    return PlainCounts(index, state, totals, rows)
+    return PlainCounts(index, state, _TOTALS[channels].unpack(packed), rows)
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:

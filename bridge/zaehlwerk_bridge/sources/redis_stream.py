@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -46,8 +46,7 @@ class GroupMissing(Exception):
     """Stream or group are not there: never were, or Redis lost them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An entry of the stream; `fields` None: it was trimmed after it had been given to the group."""
 
     id: str

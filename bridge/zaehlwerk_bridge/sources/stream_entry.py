@@ -97,23 +97,23 @@ def _read(source: str, dev_eui: str, entry_id: str, at_ns: int, kind: str, body:
             queue_item=queue_item,
             report=report,
         )
-    strongest = max(body.rx_info, key=lambda reception: reception.rssi, default=None)
+    received_ns, rssi, snr, gateways = _receptions(body.rx_info, at_ns)
     return Event(
         source,
         dev_eui,
         kind,
         _text("deduplicationId", body.deduplication_id) or entry_id,
         entry_id,
-        _received_ns(body.rx_info, at_ns),
-        f_port=_at_most("fPort", body.f_port, _MOST_PORT),
-        f_cnt=body.f_cnt,
-        payload=_payload(body.data),
-        device_name=name,
-        tags=tags,
-        dr=_at_most("dr", body.dr, _MOST_DR),
-        rssi=None if strongest is None else strongest.rssi,
-        snr=None if strongest is None else _snr(strongest.snr),
-        gateways=len(body.rx_info),
+        received_ns,
+        _at_most("fPort", body.f_port, _MOST_PORT),
+        body.f_cnt,
+        _payload(body.data),
+        name,
+        tags,
+        _at_most("dr", body.dr, _MOST_DR),
+        rssi,
+        snr,
+        gateways,
     )
 
 
@@ -173,11 +173,18 @@ def _tags(info: Any) -> dict[str, str]:
     return {_text("tag", key): _text(key, value) for key, value in sorted(info.tags.items())}
 
 
-def _received_ns(receptions: Sequence[Any], at_ns: int) -> int:
-    """When the server had the first copy: its own nsTime, for gateways' times depend on their GPS; else the entry's."""
-    times = [
-        reception.ns_time.seconds * 10**9 + reception.ns_time.nanos
-        for reception in receptions
-        if reception.HasField("ns_time")
-    ]
-    return min((ns for ns in times if abs(ns - at_ns) <= TRUSTED_NS), default=at_ns)
+def _receptions(receptions: Sequence[Any], at_ns: int) -> tuple[int, int | None, float | None, int]:
+    """When the server had the first copy: its own nsTime, for gateways' times depend on their GPS; else the entry's. Then
+    RSSI and SNR of the strongest, and how many there were."""
+    first_ns, rssi, snr, gateways = None, None, None, 0
+    for reception in receptions:
+        gateways += 1
+        strength = reception.rssi
+        if rssi is None or strength > rssi:
+            rssi, snr = strength, reception.snr
+        if reception.HasField("ns_time"):
+            time = reception.ns_time
+            ns = time.seconds * 10**9 + time.nanos
+            if abs(ns - at_ns) <= TRUSTED_NS and (first_ns is None or ns < first_ns):
+                first_ns = ns
+    return at_ns if first_ns is None else first_ns, rssi, None if snr is None else _snr(snr), gateways
