@@ -19,7 +19,7 @@ from zaehlwerk_tools.gateway_backend.real_server import (
     ServerOptions,
 )
 from zaehlwerk_tools.gateway_backend.topics import DEFAULT_PREFIX
-from zaehlwerk_tools.technician import pole_cli
+from zaehlwerk_tools.technician import pole_cli, workshop_cli
 
 BUNDLED = Path(__file__).parent / "data" / "muenster"
 DEMO_DAY = "2026-06-18"
@@ -78,39 +78,6 @@ Outages = Annotated[
         metavar="WHAT",
         help="Fail for some minutes: gateway@08:00+60, radio:neutor@17:30+45, power:all@dailyT03:00+10, server@12:00+5. "
         "May be repeated.",
-    ),
-]
-
-
-ApiUrl = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        envvar="ZAEHLWERK_API_URL",
-        help="ChirpStack's API: http://HOST:8080, or https://HOST behind a proxy.",
-    ),
-]
-ApiKeyFile = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="File with a writable API key: a tenant's with --tenant-id, or an admin's."
-    ),
-]
-CaFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="PEM file of the authority that signed its certificate.")
-]
-TenantId = Annotated[
-    str, typer.Option(metavar="UUID", help="The nodes' tenant.", show_default="the only one there is")
-]
-Application = Annotated[str, typer.Option(metavar="NAME", help="The nodes' application; made if missing.")]
-ResetNonces = Annotated[
-    str | None,
-    typer.Option(metavar="DEVEUI", help="Have the server forget the DevNonces that this node has used."),
-]
-WaitHeard = Annotated[
-    float,
-    typer.Option(
-        metavar="SECONDS", min=0, help="Wait so long for its join or an uplink.", show_default="not"
     ),
 ]
 
@@ -368,271 +335,11 @@ firmware = typer.Typer(help="The firmware of the nodes.", rich_markup_mode="rich
 app.add_typer(firmware, name="firmware")
 
 
-@firmware.command("build")
-def firmware_build(
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the build goes; a build there is replaced.")
-    ] = Path("out/firmware"),
-    source: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="The firmware's sources.", show_default="this checkout's firmware/"),
-    ] = None,
-    protocol: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="The package of the frames.", show_default="this checkout's"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
-) -> None:
-    """Compile the firmware for nodes, with a manifest of every file's size and SHA-256. The same sources make the same bytes.
-
-    Example: [bold]zaehlwerk firmware build --out out/firmware[/bold]
-
-    Exit status: 0 if it is built, 2 if not.
-    """
-    from zaehlwerk_tools.extra import require_compiler  # noqa: PLC0415
-
-    require_compiler()
-    from zaehlwerk_tools.technician.firmware_build import build_firmware  # noqa: PLC0415
-    from zaehlwerk_tools.technician.terminal_commands import print_build  # noqa: PLC0415
-
-    checkout = Path(__file__).resolve().parents[2]
-    manifest = build_firmware(
-        source or checkout / "firmware", protocol or checkout / "protocol" / "zaehlwerk_protocol", out
-    )
-    print_build(manifest, out, as_json=as_json)
-
-
-@app.command()
-def flash(
-    port: Annotated[str, typer.Argument(metavar="PORT", help="/dev/ttyUSB0, COM3, socket://HOST:PORT")],
-    build: Annotated[
-        Path, typer.Option(metavar="DIR", help="What `zaehlwerk firmware build` has made.")
-    ] = Path("out/firmware"),
-    micropython: Annotated[
-        Path | None,
-        typer.Option(metavar="BIN", help="MicroPython's own image, put on the chip first (needs esptool)."),
-    ] = None,
-    erase: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DEVEUI|empty",
-            help="With --micropython: erase all before, the named node's totals and nonces too.",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Look at the board and say what would be written.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One record as a line of JSON.")] = False,
-) -> None:
-    """Bring the firmware onto a board that has MicroPython: only what differs is written, and proven by hash.
-
-    After a pulled cable run it again: it goes on where it was. The node's settings, totals and nonces stay.
-
-    Example: [bold]zaehlwerk flash /dev/ttyUSB0[/bold]
-
-    Example: [bold]zaehlwerk flash /dev/ttyUSB0 --micropython ESP32_GENERIC_S3.bin --erase empty[/bold]
-
-    Exit status: 0 if the board has the firmware, 2 if command or build are wrong, 3 if no board answers at the port, 4 if the
-    board or its MicroPython is not suitable, 5 if its flash is full, 6 if it was cut off, 7 if the hashes differ.
-    """
-    from zaehlwerk_tools.technician.terminal_commands import run_flash  # noqa: PLC0415
-
-    if erase is not None and micropython is None:
-        raise typer.BadParameter("--erase is for --micropython: without it nothing would be on the chip")
-    raise typer.Exit(
-        run_flash(port, build, dry_run=dry_run, as_json=as_json, micropython=micropython, erase=erase)
-    )
-
-
-@app.command()
-def provision(
-    port: Annotated[
-        str | None, typer.Argument(metavar="PORT", help="/dev/ttyUSB0, COM3, socket://HOST:PORT")
-    ] = None,
-    settings: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The node's settings as JSON, without app_key.")
-    ] = None,
-    batch: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="Many units: dev_eui and any of station, position, settings."),
-    ] = None,
-    ports: Annotated[
-        list[str] | None,
-        typer.Option("--port", metavar="PORT", help="With --batch: where boards are put; may be repeated."),
-    ] = None,
-    build: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Flash this firmware first, where it differs.", show_default="it is there"
-        ),
-    ] = None,
-    micropython: Annotated[
-        Path | None,
-        typer.Option(metavar="BIN", help="With --build: MicroPython's own image before it, as of flash."),
-    ] = None,
-    app_key_file: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|-", help="Its AppKey; - reads it from standard input.", show_default="see --keys"
-        ),
-    ] = None,
-    keys: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where <DevEUI>.key is, or is made with a random AppKey.")
-    ] = Path("keys"),
-    records: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where <DevEUI>.json says what was done.")
-    ] = Path("records"),
-    replace: Annotated[
-        str | None, typer.Option(metavar="DEVEUI", help="The node whose identity or key may be overwritten.")
-    ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Do not register; `zaehlwerk register` does it later.")
-    ] = False,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    ca_file: CaFile = None,
-    tenant_id: TenantId = "",
-    application: Application = "Zählwerk",
-    reset_nonces: ResetNonces = None,
-    wait: WaitHeard = 0.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and say what would be done.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One record as a line of JSON, without the key.")
-    ] = False,
-) -> None:
-    """Make a board with the firmware a certain node: its settings and an AppKey of its own, tested, and registered at ChirpStack.
-
-    What the node has stored stays, above all its nonces. Running it again changes nothing.
-
-    Example: [bold]zaehlwerk provision /dev/ttyUSB0 --settings node.json --api-url https://lora.example.org --api-key-file api.key[/bold]
-
-    Example: [bold]zaehlwerk provision /dev/ttyUSB0 --build out/firmware --settings node.json --offline[/bold]
-
-    Example: [bold]zaehlwerk provision --batch units.csv --settings node.json --port /dev/ttyUSB0 --port /dev/ttyUSB1 --offline[/bold]
-
-    Exit status: as of flash, 8 if the board is another node or has another key, 9 if its self-test finds a fault, 10 if it
-    could not be registered, 11 if it was not heard in time.
-    """
-    from zaehlwerk_tools.technician.server import server_of  # noqa: PLC0415
-    from zaehlwerk_tools.technician.terminal_commands import (  # noqa: PLC0415
-        run_provision,
-        run_provision_batch,
-    )
-    from zaehlwerk_tools.technician.unit import Wishes  # noqa: PLC0415
-
-    if batch is None and (port is None or settings is None or ports):
-        raise typer.BadParameter("one unit needs PORT and --settings, many need --batch and --port")
-    if batch is not None and (port is not None or not ports or len(set(ports)) < len(ports)):
-        raise typer.BadParameter("--batch needs --port, each once, and no PORT before")
-    if batch is not None and (dry_run or app_key_file is not None):
-        raise typer.BadParameter("--dry-run and --app-key-file are for one unit, not for --batch")
-    if micropython is not None and build is None:
-        raise typer.BadParameter("--micropython needs --build: a new MicroPython may need new firmware")
-
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    server = server_of(
-        api_url,
-        api_key_file,
-        offline=offline or (dry_run and api_url is None),
-        ca_file=ca_file,
-        tenant_id=tenant_id,
-        application=application,
-        replace=replace,
-        reset_nonces=reset_nonces,
-        wait_s=wait,
-    )
-    wishes = Wishes(
-        keys=keys,
-        records=records,
-        server=server,
-        app_key_file=app_key_file,
-        replace=replace,
-        dry_run=dry_run,
-        build=build,
-        micropython=micropython,
-    )
-    if batch is not None:
-        raise typer.Exit(run_provision_batch(batch, ports or [], settings, wishes, as_json=as_json))
-    assert port is not None
-    assert settings is not None
-    raise typer.Exit(run_provision(port, settings, wishes, as_json=as_json))
-
-
-@app.command()
-def register(
-    records: Annotated[
-        list[Path], typer.Argument(metavar="RECORDS…", help="What `provision --offline` has kept.")
-    ],
-    keys: Annotated[Path, typer.Option(metavar="DIR", help="Where <DevEUI>.key is.")] = Path("keys"),
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    ca_file: CaFile = None,
-    tenant_id: TenantId = "",
-    application: Application = "Zählwerk",
-    replace: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DEVEUI", help="The device whose name, JoinEUI or key there may be overwritten."
-        ),
-    ] = None,
-    reset_nonces: ResetNonces = None,
-    wait: WaitHeard = 0.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each.")] = False,
-) -> None:
-    """Register nodes at ChirpStack from their records. Running it again changes nothing.
-
-    Example: [bold]zaehlwerk register records/*.json --api-url https://lora.example.org --api-key-file api.key[/bold]
-
-    Exit status: 0 if all are registered, else that of the first that is not, as of provision.
-    """
-    from zaehlwerk_tools.technician.server import server_of  # noqa: PLC0415
-    from zaehlwerk_tools.technician.terminal_commands import run_register  # noqa: PLC0415
-
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    server = server_of(
-        api_url,
-        api_key_file,
-        offline=False,
-        ca_file=ca_file,
-        tenant_id=tenant_id,
-        application=application,
-        replace=replace,
-        reset_nonces=reset_nonces,
-        wait_s=wait,
-    )
-    assert server is not None
-    raise typer.Exit(run_register(records, keys, server, as_json=as_json))
-
-
-@app.command()
-def label(
-    records: Annotated[list[Path], typer.Argument(metavar="RECORDS…", help="What `provision` has kept.")],
-    out: Annotated[
-        Path,
-        typer.Option(metavar="DIR", help="Where the SVG files go; those of the same names are replaced."),
-    ] = Path("labels"),
-    profile_id: Annotated[
-        str,
-        typer.Option(metavar="HEX", help="VendorID and VendorProfileID by the LoRa Alliance, 8 hex digits."),
-    ] = "00000000",
-    pdf: Annotated[bool, typer.Option("--pdf", help="The sheets as sheets.pdf too.")] = False,
-    print_by: Annotated[
-        str | None,
-        typer.Option("--print", metavar="COMMAND", help="Then run this with sheets.pdf behind it, as lp."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
-) -> None:
-    """Make labels with station, DevEUI and QR code (LoRa Alliance TR005), one by one and on A4 sheets of 24. Never the key.
-
-    Example: [bold]zaehlwerk label records/*.json[/bold]
-
-    Exit status: 0 if they are made, 2 if not.
-    """
-    from zaehlwerk_tools.technician.terminal_commands import run_label  # noqa: PLC0415
-
-    raise typer.Exit(run_label(records, out, profile_id, as_json=as_json, pdf=pdf, print_by=print_by))
-
-
+firmware.command("build")(workshop_cli.firmware_build)
+app.command()(workshop_cli.flash)
+app.command()(workshop_cli.provision)
+app.command()(workshop_cli.register)
+app.command()(workshop_cli.label)
 firmware.command("update")(pole_cli.firmware_update)
 app.command()(pole_cli.doctor)
 app.command()(pole_cli.swap)
@@ -680,33 +387,86 @@ def bench_node(
 @bench.command("bridge")
 def bench_bridge(
     messages: Annotated[int, typer.Option(metavar="N", help="Uplinks in the backlog.")] = 10_000,
-    source: Annotated[str, typer.Option(metavar="KIND", help="redis.")] = "redis",
+    source: Annotated[str, typer.Option(metavar="KIND", help="redis or grpc.")] = "redis",
     runs: Annotated[
         int | None, typer.Option(metavar="R", help="Runs; one, or five where a peer is compared.")
     ] = None,
     peer: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="naive: measured by turns with the bridge. Repeatable."),
+        typer.Option(
+            metavar="NAME", help="naive, benthos or node-red: measured by turns with the bridge. Repeatable."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """How fast the bridge is from ChirpStack's Redis to the broker's PUBACK, with a real Redis and a real Mosquitto.
+    """How fast the bridge is from ChirpStack's Redis or gRPC to the broker's PUBACK, with a real Redis and Mosquitto.
 
     A backlog of count frames is drained as fast as the bridge can, everything committed with fsync; then single ones
-    come at an easy pace, for their latency from Redis to a subscriber. Every interval is checked.
+    come, a hundred a second, for their latency from the source to a subscriber. Every interval is checked. Peers read
+    Redis; those that are fetched are kept in .runtime/peers.
 
     Example: [bold]zaehlwerk bench bridge --messages 20000 --json[/bold]
 
-    Example: [bold]zaehlwerk bench bridge --messages 5000 --peer naive[/bold]
+    Example: [bold]zaehlwerk bench bridge --source grpc --messages 5000 --peer naive --peer benthos[/bold]
 
-    Exit status: 0 if nothing was lost, 1 if something was, 2 if it could not be run.
+    Exit status: 0 if nothing was lost, 1 if something was, 2 if it could not be run, 3 if nothing was lost and a peer
+    could not be had.
     """
     from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415
 
     require_extra()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from zaehlwerk_tools.bridge_bench.command import run  # noqa: PLC0415
 
     raise typer.Exit(run(messages, source, runs, peer or [], as_json=as_json))
+
+
+@bench.command("streams")
+def bench_streams(
+    devices: Annotated[int, typer.Option(metavar="N", help="Devices, with a stream each.")] = 10_000,
+    limit: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Streams the server lets through on one connection; 0: any."),
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """How long the bridge takes to open a gRPC stream for each device of a fleet, and its memory then.
+
+    It is a bridge's first start: each device has something in its history. Then each has one event more, and every
+    interval is checked.
+
+    Example: [bold]zaehlwerk bench streams --devices 10000 --json[/bold]
+
+    Exit status: 0 if all streams opened and nothing was lost, 1 if something was lost, 2 if it could not be run.
+    """
+    from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415
+
+    require_extra()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from zaehlwerk_tools.bridge_bench.command import run_streams  # noqa: PLC0415
+
+    raise typer.Exit(run_streams(devices, limit, as_json=as_json))
+
+
+@bench.command("backlog")
+def bench_backlog(
+    messages: Annotated[int, typer.Option(metavar="N", help="Uplinks while the broker is gone.")] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """Whether the bridge's memory stays flat while the broker is gone and messages pile up, and when it comes back.
+
+    What piles up lies on the disk, about 1.5 kB a message. Every interval is checked in the end.
+
+    Example: [bold]zaehlwerk bench backlog --messages 1000000 --json[/bold]
+
+    Exit status: 0 if nothing was lost and the memory stayed flat, 1 if not, 2 if it could not be run.
+    """
+    from zaehlwerk_tools.extra import require_extra  # noqa: PLC0415
+
+    require_extra()
+    from zaehlwerk_tools.bridge_bench.command import run_backlog  # noqa: PLC0415
+
+    raise typer.Exit(run_backlog(messages, as_json=as_json))
 
 
 @bench.command("chaos")

@@ -9,39 +9,19 @@ import tty
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from tools.tests.serial_board.programs import Ended, run_program
 
 TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run of mpremote ended."""
-
-    status: int
-    out: str
-    err: str
-
-
 async def mpremote(port: str, *words: str, cwd: Path | None = None) -> Ended:
     """`mpremote connect PORT WORDS`."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mpremote", "connect", port, *words),
-        cwd=cwd,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode is not None
+    async with asyncio.timeout(TIMEOUT_S):
+        ended = await run_program("mpremote", "connect", port, *words, cwd=cwd)
     # A board ends its lines as terminals do.
-    return Ended(process.returncode, *(text.decode().replace("\r\n", "\n") for text in (out, err)))
+    return Ended(ended.status, *(text.replace("\r\n", "\n") for text in (ended.out, ended.err)))
 
 
 async def told(port: str, *words: str, cwd: Path | None = None) -> str:

@@ -197,7 +197,6 @@ def test_a_table_that_does_not_do_is_refused(tmp_path: Path, text: str, told: st
     [
         ("provision", "--offline"),
         ("provision", "port", "--settings", "node.json", "--port", "a", "--offline"),
-        ("provision", "--batch", "units.csv", "--offline"),
         ("provision", "--batch", "units.csv", "--port", "a", "--port", "a", "--offline"),
         ("provision", "--batch", "units.csv", "--port", "a", "--dry-run", "--offline"),
     ],

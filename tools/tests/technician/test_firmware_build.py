@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
 from tools.tests.serial_board.conftest import ROOT
 from zaehlwerk_protocol import VERSION
 from zaehlwerk_tools.cli import app
-from zaehlwerk_tools.technician.firmware_build import build_firmware
-from zaehlwerk_tools.technician.manifest import read_build
+from zaehlwerk_tools.technician.firmware_build import build_firmware, pack
+from zaehlwerk_tools.technician.manifest import build_files, read_build
+from zaehlwerk_tools.technician.node_observer import read_observer
 from zaehlwerk_tools.technician.troubles import BuildError
 
 FIRMWARE, PROTOCOL = ROOT / "firmware", ROOT / "protocol" / "zaehlwerk_protocol"
@@ -135,11 +139,49 @@ def test_a_source_that_does_not_compile_is_named_and_leaves_the_old_build(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_a_packed_build_is_the_same_bytes_again_and_is_read_as_its_folder(
+    built: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(built, copy)
+    (copy / "manifest.json").touch()
+    for folder, name in ((built, "one.zip"), (copy, "two.zip")):
+        pack(folder, tmp_path / name)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    assert read_build(tmp_path / "one.zip") == read_build(built)
+    assert read_observer(tmp_path / "one.zip").names == read_observer(built).names
+
+
+def test_a_packed_build_that_was_changed_is_refused(built: Path, tmp_path: Path) -> None:
+    files, path = build_files(built), tmp_path / "changed.zip"
+    for change, told in (
+        ({"node/main.py": b"x"}, "node/main.py is not what manifest.json says"),
+        ({"node/../../more.py": b"x"}, "more.py is not in manifest.json"),
+        ({"manifest.json": b"{"}, "manifest.json cannot be read"),
+    ):
+        with ZipFile(path, "w") as packed:
+            for name, content in {**files, **change}.items():
+                packed.writestr(name, content)
+        with pytest.raises(BuildError, match=re.escape(told)):
+            read_build(path)
+    path.write_bytes(b"no ZIP file")
+    with pytest.raises(BuildError, match=r"changed\.zip cannot be read: File is not a zip file"):
+        read_build(path)
+
+
+def test_a_file_that_swells_is_no_build(tmp_path: Path) -> None:
+    path = tmp_path / "swelling.zip"
+    with ZipFile(path, "w", ZIP_DEFLATED) as packed:
+        packed.writestr("manifest.json", bytes(17 * 1024 * 1024))
+    with pytest.raises(BuildError, match="too large for a firmware build"):
+        read_build(path)
+
+
 def test_the_command_says_what_it_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert app(["firmware", "build", "--out", str(tmp_path / "fw"), "--json"], standalone_mode=False) in (
-        0,
-        None,
-    )
+    words = ["firmware", "build", "--out", str(tmp_path / "fw"), "--zip", str(tmp_path / "fw.zip"), "--json"]
+    assert app(words, standalone_mode=False) in (0, None)
     document = json.loads(capsys.readouterr().out)
+    assert document["zip"]["sha256"] == hashlib.sha256((tmp_path / "fw.zip").read_bytes()).hexdigest()
+    assert read_build(tmp_path / "fw.zip") == read_build(tmp_path / "fw")
     assert document["directory"] == str(tmp_path / "fw")
     assert read_build(tmp_path / "fw")[0].firmware == document["firmware"]

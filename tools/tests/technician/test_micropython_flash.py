@@ -27,6 +27,7 @@ from zaehlwerk_tools.technician.troubles import (
     TechnicianError,
     UnsuitableError,
 )
+from zaehlwerk_tools.technician.unit import Unit, Wishes, bring_up
 
 ESP32, ESP32C3, ESP32S3 = 0, 5, 9
 BUILD = "v1.28.0 on 2026-04-06"
@@ -48,8 +49,12 @@ def quiet(path: str, done: int, total: int) -> None:
     return None
 
 
-async def put(port: str, image: EspImage, *, erase: str | None = None, dry_run: bool = False) -> object:
-    done = await asyncio.to_thread(put_micropython, port, image, erase=erase, dry_run=dry_run, progress=quiet)
+async def put(
+    port: str, image: EspImage, *, erase: str | None = None, dry_run: bool = False, becomes: str | None = None
+) -> object:
+    done = await asyncio.to_thread(
+        put_micropython, port, image, erase=erase, dry_run=dry_run, progress=quiet, becomes=becomes
+    )
     return done["result"]
 
 
@@ -210,7 +215,40 @@ async def test_a_node_is_erased_only_by_its_name_and_its_files_stay_otherwise(
         assert [reset.cause for reset in board.board.resets].count("HARD") == 2  # its program goes on
         assert await put(board.port.name, image, erase=NODE.upper()) == "flashed"
         assert await put(board.port.name, image) == "flashed"
-    assert written == [True, False]
+        # A run that was cut off after the board had become this node, begun again: it was erased then.
+        assert await put(board.port.name, image, erase="empty", becomes=NODE) == "flashed"
+    assert written == [True, False, False]
+
+
+def test_provision_hands_on_what_is_to_be_erased_and_for_which_node(
+    small_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def refused(port: str, image: EspImage, **options: object) -> dict[str, object]:
+        asked.update(options)
+        raise AnotherIdentityError("this board is another node")
+
+    monkeypatch.setattr("zaehlwerk_tools.technician.unit.put_micropython", refused)
+    wishes = Wishes(
+        keys=tmp_path / "keys",
+        records=tmp_path / "records",
+        server=None,
+        build=small_build,
+        micropython=image_file(tmp_path),
+        erase="empty",
+    )
+    outcome = bring_up("nowhere", Unit({"dev_eui": NODE, "join_eui": NODE}, None), wishes)
+    assert outcome.record["status"] == Status.ANOTHER_IDENTITY
+    assert (asked["erase"], asked["becomes"]) == ("empty", NODE)
+    assert not (tmp_path / "keys").exists()
+
+
+async def test_of_many_boards_no_node_is_erased_by_name(tmp_path: Path) -> None:
+    words = ("provision", "--batch", "units.csv", "--offline", "--build", "b", "--micropython", "m.bin")
+    status, _, err = await command(*words, "--erase", NODE)
+    assert status == Status.REFUSED
+    assert "--batch takes --erase empty only" in err
 
 
 async def test_another_micropython_after_writing_is_told(

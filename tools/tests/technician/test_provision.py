@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from tools.tests.serial_board.conftest import ROOT, Boards
+from tools.tests.serial_board.programs import run_program
 from tools.tests.serial_board.real_mpremote import told
 from zaehlwerk_tools.micropython_program import find_micropython
 from zaehlwerk_tools.serial_board.pty_port import PtyPort
@@ -46,8 +46,11 @@ def image(built: Path, stub: NodeTree, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-async def board(plugged_in: Boards, image: Path, tmp_path: Path) -> AsyncIterator[VirtualBoard]:
-    """A board with the firmware and without settings."""
+async def board(
+    plugged_in: Boards, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[VirtualBoard]:
+    """A board with the firmware and without settings. Its clock is tested for longer in test_self_test.py."""
+    monkeypatch.setattr("zaehlwerk_tools.technician.self_test.CLOCK_S", 0.1)
     (tmp_path / "boards").mkdir()
     shutil.copyfile(image, tmp_path / "boards" / "board-001.flash")
     async with plugged_in(PtyPort(tmp_path / "board")) as made:
@@ -161,6 +164,30 @@ async def test_what_the_node_has_stored_stays_nonces_above_all(board: VirtualBoa
     assert await told(board.port.name, "cat", "state/kept") == "17"
 
 
+@pytest.mark.parametrize(
+    ("beside", "stays"), [((), False), (("nonces",), True)], ids=["alone", "beside nonces"]
+)
+async def test_a_new_node_does_not_report_that_it_had_no_settings(
+    board: VirtualBoard,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    beside: tuple[str, ...],
+    stays: bool,
+) -> None:
+    note = b"settings.json: is missing"
+    files = dict.fromkeys(beside, b"x") | {"boot": b"\x01\x03\x00\x00\x03" + note}
+    program = ["import os", "try: os.mkdir('state')", "except OSError: pass"]
+    program += [f"with open('state/{name}', 'wb') as f: f.write({data!r})" for name, data in files.items()]
+    await told(board.port.name, "exec", "\n".join(program))
+    # Not started: it would begin a note of its own.
+    monkeypatch.setattr(board_transport.BoardTransport, "reset", lambda self: None)
+    await provisioned(board, tmp_path / "keys")
+    there = await told(board.port.name, "exec", "import os\nprint(os.listdir('state'))")
+    assert ("boot" in there) is stays
+    for name in beside:
+        assert await told(board.port.name, "cat", f"state/{name}") == "x"
+
+
 @pytest.mark.parametrize("at", range(6))
 async def test_wherever_the_cable_is_pulled_no_key_is_lost_and_the_next_run_ends_the_same(
     board: VirtualBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
@@ -221,27 +248,20 @@ async def test_the_command_takes_the_key_from_standard_input_and_shows_it_nowher
 ) -> None:
     (tmp_path / "node.json").write_text(json.dumps(NODE))
     key = "8d41c0ffee8d41c0ffee8d41c0ffee8d"
-    process = await asyncio.create_subprocess_exec(
-        *(
-            COMMAND,
-            "provision",
-            board.port.name,
-            "--settings",
-            "node.json",
-            "--offline",
-            "--app-key-file",
-            "-",
-            "--json",
-        ),
-        cwd=tmp_path,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    words = (
+        "provision",
+        board.port.name,
+        "--settings",
+        "node.json",
+        "--offline",
+        "--app-key-file",
+        "-",
+        "--json",
     )
-    out, err = await process.communicate(key.encode() + b"\n")
-    assert (process.returncode, err) == (0, b"")
-    assert json.loads(out)["result"] == "provisioned"
-    assert key not in out.decode()
+    ended = await run_program("zaehlwerk", *words, cwd=tmp_path, given=f"{key}\n".encode())
+    assert (ended.status, ended.err) == (0, "")
+    assert json.loads(ended.out)["result"] == "provisioned"
+    assert key not in ended.out
     after = await on_board(board)
     assert after is not None
     assert after["app_key"] == key
@@ -254,16 +274,10 @@ async def test_the_command_ends_with_a_status_of_its_own_for_another_node(
 ) -> None:
     await provisioned(board, tmp_path / "keys")
     (tmp_path / "node.json").write_text(json.dumps({**NODE, "dev_eui": OTHER}))
-    process = await asyncio.create_subprocess_exec(
-        *(COMMAND, "provision", board.port.name, "--settings", "node.json", "--offline"),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == Status.ANOTHER_IDENTITY
-    assert out == b""
-    assert err.decode().endswith(f"take the right board, or say --replace {ONE}\n")
+    words = ("provision", board.port.name, "--settings", "node.json", "--offline")
+    ended = await run_program("zaehlwerk", *words, cwd=tmp_path)
+    assert (ended.status, ended.out) == (Status.ANOTHER_IDENTITY, "")
+    assert ended.err.endswith(f"take the right board, or say --replace {ONE}\n")
 
 
 def test_key_files_are_their_owners_alone_and_never_overwritten(tmp_path: Path) -> None:

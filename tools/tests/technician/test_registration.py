@@ -18,7 +18,7 @@ from zaehlwerk_tools.technician.node_key import NodeKey
 from zaehlwerk_tools.technician.place import Place, take_place
 from zaehlwerk_tools.technician.provision import SettingsFileError
 from zaehlwerk_tools.technician.registration import Registered, register, wait_until_heard
-from zaehlwerk_tools.technician.server import Server, ServerOptionsError, server_of
+from zaehlwerk_tools.technician.server import Server, ServerOptionsError, named_server
 from zaehlwerk_tools.technician.troubles import NotHeardError, NotRegisteredError, Status
 from zaehlwerk_tools.technician.unit import register_record
 from zaehlwerk_tools.technician.unit import registered as unit_registered
@@ -261,10 +261,8 @@ def test_channels_without_names_are_named_by_what_they_count() -> None:
     assert take_place({"channels": channels}, "node.json") is None
 
 
-def test_a_server_is_named_or_said_to_be_away() -> None:
-    assert server_of(None, None, offline=True) is None
-    with pytest.raises(ServerOptionsError, match="or say --offline"):
-        server_of(None, None, offline=False)
-    assert server_of("http://localhost", None, offline=True) is None
+def test_a_server_is_named_with_the_key_for_it() -> None:
+    with pytest.raises(ServerOptionsError, match=r"name the network server by .*, or go home"):
+        named_server(None, None, otherwise=", or go home")
     with pytest.raises(ServerOptionsError, match="needs --api-key-file"):
-        server_of("http://localhost", None, offline=False)
+        named_server("http://localhost", None)

@@ -17,6 +17,7 @@ import pytest
 import typer
 
 from tools.tests.serial_board.conftest import ROOT
+from tools.tests.serial_board.programs import commands_in
 from tools.tests.technician.chirpstack import chirpstack
 from zaehlwerk_tools.cli import app
 from zaehlwerk_tools.micropython_program import find_micropython
@@ -32,19 +33,19 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
-def environment(api_url: str = "") -> dict[str, str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, **({"ZAEHLWERK_API_URL": api_url} if api_url else {})}
+def environment(commands: Path, api_url: str) -> dict[str, str]:
+    path = os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "ZAEHLWERK_API_URL": api_url}
 
 
 @contextmanager
-def board_running(line: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def board_running(line: str, folder: Path, variables: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     name = line.split("--link ./")[1].split(maxsplit=1)[0]
     with subprocess.Popen(
         line,
         shell=True,
         cwd=folder,
-        env=environment(),
+        env=variables,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -57,6 +58,7 @@ def board_running(line: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
             os.killpg(process.pid, 2)
 
 
+@pytest.mark.timeout(600)
 async def test_the_commands_do_what_the_page_says_one_after_the_other(tmp_path: Path, stub: NodeTree) -> None:
     async with chirpstack(tmp_path) as server:
         server.key_file()
@@ -102,17 +104,18 @@ def everything_said(folder: Path, api_url: str) -> dict[str, str]:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     assert len(lines) >= 10
     (folder / "node.json").write_text(blocks("json")[0])
+    variables = environment(commands_in(folder / "commands"), api_url)
     said = {}
     with ExitStack() as boards:
         for line in lines:
             if line.startswith(BACKGROUND):
-                boards.enter_context(board_running(line, folder))
+                boards.enter_context(board_running(line, folder, variables))
                 continue
             done = subprocess.run(
                 line,
                 shell=True,
                 cwd=folder,
-                env=environment(api_url),
+                env=variables,
                 capture_output=True,
                 text=True,
                 timeout=120,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import json
-import subprocess
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tools.tests.serial_board.conftest import Boards
+from tools.tests.serial_board.programs import Ended, run_program
 from tools.tests.serial_board.real_mpremote import told
 from tools.tests.technician.chirpstack import Chirpstack, chirpstack
-from tools.tests.technician.test_provision import COMMAND, NODE, ONE, board, image, on_board
+from tools.tests.technician.test_provision import NODE, ONE, board, image, on_board
 from zaehlwerk_tools.serial_board.virtual_board import VirtualBoard
 from zaehlwerk_tools.technician.troubles import Status
 
@@ -23,19 +22,8 @@ __all__ = ["board", "image"]
 PLACED = {**NODE, "station": {"name": "Hafenstraße", "position": [51.95, 7.63]}}
 
 
-@dataclass(frozen=True)
-class Ended:
-    status: int | None
-    out: str
-    err: str
-
-
 async def zaehlwerk(*words: str, cwd: Path) -> Ended:
-    process = await asyncio.create_subprocess_exec(
-        *(COMMAND, *words), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    out, err = await process.communicate()
-    return Ended(process.returncode, out.decode(), err.decode())
+    return await run_program("zaehlwerk", *words, cwd=cwd)
 
 
 @pytest.fixture
@@ -82,6 +70,37 @@ async def test_one_command_makes_tests_and_registers_a_node_and_sees_it_join(
     again = json.loads(second.out)
     assert (again["result"], again["registration"]["result"]) == ("unchanged", "unchanged")
     assert again["heard"] == kept["heard"]
+
+
+def everything_written(folder: Path) -> dict[str, bytes]:
+    """By everybody, but for key files and the boards' flash, which are where keys belong."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in files
+        if path.parent.name != "keys" and path.suffix != ".flash"
+    }
+
+
+async def test_a_key_is_in_its_file_on_the_board_and_at_the_server_and_nowhere_else(
+    board: VirtualBoard, server: Chirpstack, tmp_path: Path
+) -> None:
+    words = ("provision", board.port.name, "--settings", settings(tmp_path), *at(server))
+    said = [await zaehlwerk(*words, "--offline", cwd=tmp_path)]
+    said += [await zaehlwerk("register", f"records/{ONE}.json", *at(server), cwd=tmp_path)]
+    said += [await zaehlwerk(*words, "--json", cwd=tmp_path)]
+    said += [await zaehlwerk("label", f"records/{ONE}.json", "--pdf", cwd=tmp_path)]
+    assert [ended.status for ended in said] == [0, 0, 0, 0]
+    key = (tmp_path / "keys" / f"{ONE}.key").read_text().strip()
+    assert await server.key(ONE) == key
+    written = everything_written(tmp_path)
+    assert {"node.json", f"records/{ONE}.json", f"labels/{ONE}.svg", "labels/sheets.pdf"} <= set(written)
+    assert any(name.endswith(".log") for name in written), "what the board said over its line"
+    written |= {f"said {number}": (one.out + one.err).encode() for number, one in enumerate(said)}
+    secret = bytes.fromhex(key)
+    forms = (key.encode(), secret, base64.b64encode(secret).rstrip(b"="), repr(secret)[2:-1].encode())
+    for name, text in written.items():
+        assert not any(form in text or form in text.lower() for form in forms), name
 
 
 async def test_one_command_makes_an_empty_board_a_node_and_again_it_changes_nothing(

@@ -10,6 +10,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from zipfile import ZipFile, ZipInfo
 
 from zaehlwerk_tools.simulator.firmware_tree import (
     STAND_INS,
@@ -26,6 +27,7 @@ from zaehlwerk_tools.technician.manifest import (
     NODE,
     BuiltFile,
     Manifest,
+    build_files,
     sha256,
 )
 from zaehlwerk_tools.technician.troubles import BuildError
@@ -72,6 +74,22 @@ def build_firmware(firmware: Path, protocol: Path, out: Path) -> Manifest:
             shutil.rmtree(out)
         building.rename(out)
     return manifest
+
+
+def pack(build: Path, to: Path) -> None:
+    """The build as one ZIP file, `to`: not compressed, without times and rights, so that the same build is the same bytes.
+
+    Raises BuildError.
+    """
+    try:
+        with ZipFile(to, "w") as packed:
+            for path, content in sorted(build_files(build).items()):
+                entry = ZipInfo(path)  # of 1980-01-01, which is the format's beginning
+                entry.create_system = 3
+                entry.external_attr = 0o644 << 16
+                packed.writestr(entry, content)
+    except OSError as error:
+        raise BuildError(f"{to} cannot be written: {error.strerror or error}") from None
 
 
 def _take(node: Path, to: Path) -> None:

@@ -63,15 +63,19 @@ def put_micropython(
     erase: str | None,
     dry_run: bool,
     progress: Callable[[str, int, int], None],
+    becomes: str | None = None,
 ) -> dict[str, Any]:
     """Bring `image` onto the chip at `port`, unless it has it; a part of a record. Raises TechnicianError.
 
-    `erase`: the DevEUI of the node whose flash is to be erased first, or NOBODY for a board that is no node.
+    `erase`: the DevEUI of the node whose flash is to be erased first, or NOBODY for a board that is no node. `becomes`: the node
+    that the board is made after that. One that is that node already was erased by a run that was cut off or repeated.
     """
     require_esptool()
     require_real(port)
     before = present_at(port)
     node = None if before is None else before.node
+    if erase is not None and node is not None and node == becomes != erase.lower():
+        erase = None
     if erase is not None and node is not None and erase.lower() != node:
         raise AnotherIdentityError(
             f"this board is the node {node}: erasing it takes its totals and used DevNonces away, so name it: --erase {node}"

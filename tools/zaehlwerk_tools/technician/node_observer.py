@@ -14,7 +14,7 @@ from pathlib import Path
 
 from zaehlwerk_tools.short_names import EVERYWHERE, Names, shortened
 from zaehlwerk_tools.technician.board_transport import BoardProgramError, BoardTransport
-from zaehlwerk_tools.technician.manifest import NAMES, Manifest, read_build
+from zaehlwerk_tools.technician.manifest import NAMES, Manifest, build_files, read_build
 from zaehlwerk_tools.technician.running_node import MARGIN_MS
 from zaehlwerk_tools.technician.troubles import BuildError, UnsuitableError
 
@@ -172,12 +172,11 @@ def read_observer(build: Path) -> Observer:
     """The programs for the nodes that run `build`. Raises BuildError."""
     manifest, _ = read_build(build)
     path = build / NAMES
+    text = build_files(build).get(NAMES)
+    if text is None:
+        raise BuildError(f"{path} is missing: build the firmware again")
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BuildError(
-            f"{path} cannot be read ({error.strerror or error}): build the firmware again"
-        ) from None
+        names = json.loads(text)
     except ValueError as error:
         raise BuildError(f"{path} is not JSON ({error}): build the firmware again") from None
     if not isinstance(names, dict) or not isinstance(names.get(EVERYWHERE), dict):

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from zaehlwerk_tools.technician.command_options import (
+    ApiKeyFile,
+    ApiUrl,
+    Application,
+    CaFile,
+    Json,
+    NewBuild,
+    Port,
+    Records,
+    TenantId,
+    WaitHeard,
+    status_of,
+)
+
 Build = Annotated[
-    Path, typer.Option(metavar="DIR", help="The build that the node runs: `zaehlwerk firmware build`.")
+    Path, typer.Option(metavar="DIR|ZIP", help="The build that the node runs: `zaehlwerk firmware build`.")
 ]
 MqttUrl = Annotated[
     str | None,
@@ -24,11 +34,7 @@ MqttPasswordFile = Annotated[
         metavar="FILE", help="File with that user's password; or the variable ZAEHLWERK_MQTT_PASSWORD."
     ),
 ]
-CaFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="PEM file of the authority that signed its certificate.")
-]
 Prefix = Annotated[str, typer.Option(metavar="WORD", help="First level of the bridge's topics.")]
-Json = Annotated[bool, typer.Option("--json", help="One line of JSON for each.")]
 
 
 def monitor(
@@ -64,16 +70,14 @@ def monitor(
         address = _broker(mqtt_url, mqtt_password_file, ca_file)
         return monitor_station(who, address, prefix, once=once, as_json=as_json, seconds=seconds)
 
-    raise typer.Exit(_status_of(run, who, as_json=as_json))
+    raise typer.Exit(status_of(run, who, as_json=as_json))
 
 
 def count_test(
-    port: Annotated[str, typer.Argument(metavar="PORT", help="The node's port.")],
     by: Annotated[str, typer.Option(metavar="NAME", help="Who counts and signs off.")],
+    port: Port = None,
     build: Build = Path("out/firmware"),
-    records: Annotated[Path, typer.Option(metavar="DIR", help="Where the units' records are.")] = Path(
-        "records"
-    ),
+    records: Records = Path("records"),
     note: Annotated[str, typer.Option(metavar="TEXT", help="Weather, works, what was special.")] = "",
     window: Annotated[
         float,
@@ -101,19 +105,18 @@ def count_test(
 
     def run() -> int:
         from zaehlwerk_tools.technician.count_test import CountTest, run_count_test  # noqa: PLC0415
+        from zaehlwerk_tools.technician.ports import port_of  # noqa: PLC0415
 
         address = None if mqtt_url is None else _broker(mqtt_url, mqtt_password_file, ca_file)
-        asked = CountTest(port, build, records, by, note, window, address, prefix, keys_from)
+        asked = CountTest(port_of(port), build, records, by, note, window, address, prefix, keys_from)
         return run_count_test(asked, as_json=as_json)
 
-    raise typer.Exit(_status_of(run, port, as_json=as_json))
+    raise typer.Exit(status_of(run, port or "USB", as_json=as_json))
 
 
 def firmware_update(
-    port: Annotated[str, typer.Argument(metavar="PORT", help="The node's port.")],
-    build: Annotated[
-        Path, typer.Option(metavar="DIR", help="What `zaehlwerk firmware build` has made.")
-    ] = Path("out/firmware"),
+    port: Port = None,
+    build: NewBuild = Path("out/firmware"),
     protocol: Annotated[
         int | None,
         typer.Option(
@@ -125,7 +128,7 @@ def firmware_update(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the node and say what would be written.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One record as a line of JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Bring another firmware onto a mounted node; its settings, totals, nonces and stored intervals are proven to stay.
 
@@ -139,10 +142,11 @@ def firmware_update(
 
     def run() -> int:
         from zaehlwerk_tools.technician.firmware_update import run_update  # noqa: PLC0415
+        from zaehlwerk_tools.technician.ports import port_of  # noqa: PLC0415
 
-        return run_update(port, build, protocol=protocol, dry_run=dry_run, as_json=as_json)
+        return run_update(port_of(port), build, protocol=protocol, dry_run=dry_run, as_json=as_json)
 
-    raise typer.Exit(_status_of(run, port, as_json=as_json))
+    raise typer.Exit(status_of(run, port or "USB", as_json=as_json))
 
 
 def swap(
@@ -153,26 +157,16 @@ def swap(
         str | None,
         typer.Option(metavar="DEVEUI", help="The node that goes, if several serve the station."),
     ] = None,
-    api_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", envvar="ZAEHLWERK_API_URL", help="ChirpStack's API: http://HOST:8080"),
-    ] = None,
-    api_key_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with a writable API key.")
-    ] = None,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
     ca_file: CaFile = None,
-    tenant_id: Annotated[
-        str, typer.Option(metavar="UUID", help="The nodes' tenant.", show_default="the only one there is")
-    ] = "",
-    application: Annotated[str, typer.Option(metavar="NAME", help="The nodes' application.")] = "Zählwerk",
-    wait: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", min=0, help="Wait so long for the new node.", show_default="not"),
-    ] = 0.0,
+    tenant_id: TenantId = "",
+    application: Application = "Zählwerk",
+    wait: WaitHeard = 0.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the server and say what would be done.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One record as a line of JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Put a new node in a broken one's place: the station's topics and ids go on, the old device is disabled.
 
@@ -183,43 +177,33 @@ def swap(
     Exit status: 0 if it is swapped, 2 wrong command line, record or key, 4 the new unit is for another station or counts other
     channels, 9 its self-test found a fault, 10 the network server cannot be reached or knows no such station, 11 not heard.
     """
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
     def run() -> int:
-        from zaehlwerk_tools.technician.server import server_of  # noqa: PLC0415
+        from zaehlwerk_tools.technician.server import named_server  # noqa: PLC0415
 
-        server = server_of(
+        server = named_server(
             api_url,
             api_key_file,
-            offline=False,
             ca_file=ca_file,
             tenant_id=tenant_id,
             application=application,
             wait_s=wait,
         )
-        assert server is not None
         from zaehlwerk_tools.technician.swap import Swap, run_swap  # noqa: PLC0415
 
         return run_swap(Swap(station, record, keys, server, old, dry_run), as_json=as_json)
 
-    raise typer.Exit(_status_of(run, station, as_json=as_json))
+    raise typer.Exit(status_of(run, station, as_json=as_json))
 
 
 def doctor(
     port: Annotated[
-        str | None, typer.Argument(metavar="[PORT]", help="A board's port.", show_default=False)
+        str | None, typer.Argument(metavar="PORT", help="A board's port.", show_default=False)
     ] = None,
     build: Build = Path("out/firmware"),
-    api_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", envvar="ZAEHLWERK_API_URL", help="ChirpStack's API: http://HOST:8080"),
-    ] = None,
-    api_key_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with an API key; reading is enough.")
-    ] = None,
-    tenant_id: Annotated[
-        str, typer.Option(metavar="UUID", help="The nodes' tenant.", show_default="the only one there is")
-    ] = "",
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    tenant_id: TenantId = "",
     bridge_url: Annotated[
         str | None, typer.Option(metavar="URL", help="The bridge's own page: http://HOST:9750")
     ] = None,
@@ -235,39 +219,24 @@ def doctor(
 
     Exit status: 0 if nothing is wrong (warnings are not), 13 if something is, 2 wrong command line.
     """
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
     def run() -> int:
         from zaehlwerk_tools.technician.doctor import Examination, run_doctor  # noqa: PLC0415
-        from zaehlwerk_tools.technician.server import server_of  # noqa: PLC0415
+        from zaehlwerk_tools.technician.server import named_server  # noqa: PLC0415
 
         # The address may be in the environment; without a key it is only asked what time it is.
-        named = api_url is not None and api_key_file is not None
-        server = server_of(api_url, api_key_file, offline=not named, ca_file=ca_file, tenant_id=tenant_id)
+        server = None
+        if api_url is not None and api_key_file is not None:
+            server = named_server(api_url, api_key_file, ca_file=ca_file, tenant_id=tenant_id)
         address = None if mqtt_url is None else _broker(mqtt_url, mqtt_password_file, ca_file)
         return run_doctor(
             Examination(port, build, server, api_url, bridge_url, address, prefix), as_json=as_json
         )
 
-    raise typer.Exit(_status_of(run, "doctor", as_json=False))
+    raise typer.Exit(status_of(run, "doctor", as_json=as_json))
 
 
 def _broker(url: str, password_file: Path | None, ca_file: Path | None) -> Any:
     from zaehlwerk_tools.gateway_backend.addresses import mqtt_address  # noqa: PLC0415
 
     return mqtt_address(url, password_file=password_file, ca_file=ca_file)
-
-
-def _status_of(run: Callable[[], int], about: str, *, as_json: bool) -> int:
-    """The exit status of `run`; an error is told in one sentence, and as a record if that is wanted."""
-    from zaehlwerk_tools.technician.troubles import TechnicianError  # noqa: PLC0415
-
-    try:
-        return run()
-    except TechnicianError as error:
-        status = int(error.status)
-        if as_json:
-            record = {"about": about, "result": "failed", "status": status, "error": str(error)}
-            sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
-        sys.stderr.write(f"zaehlwerk: {error}\n")
-        return status

@@ -62,6 +62,16 @@ else:
         print(repr(str(e)))
 """
 
+# Firmware that found no settings has noted that as a crash, and after some starts a node would begin in safe mode for it.
+# Where there is more than that note somebody has counted: then it stays.
+_FORGET_STARTS = """
+try:
+    if set(os.listdir('state')) <= {'boot', 'boot.new'}:
+        os.remove('state/boot')
+except OSError:
+    pass
+"""
+
 
 class SettingsFileError(TechnicianError):
     """The settings for the node are not what is wanted."""
@@ -147,7 +157,7 @@ def provision(
                 return Provisioned(facts, dev_eui, key, "unchanged" if same else "would provision")
             key = key or new_key(keys, dev_eui)
             if not same:
-                _write(board, _text(document, key))
+                _write(board, _text(document, key), first=there[1] is None)
             done = Provisioned(facts, dev_eui, key, "unchanged" if same else "provisioned")
             done = with_other(done, self_test=self_test(board))
             before_start(done)
@@ -199,7 +209,8 @@ def _require_same(
         )
 
 
-def _write(board: BoardTransport, text: bytes) -> None:
+def _write(board: BoardTransport, text: bytes, *, first: bool) -> None:
+    """`first`: it was nobody until now."""
     try:
         board.write(_NEW, text)
         if _hash_of(board, _NEW) != sha256(text):
@@ -213,7 +224,8 @@ def _write(board: BoardTransport, text: bytes) -> None:
             )
         if complaint is not None:
             raise SettingsFileError(f"the node refuses the settings: {complaint.replace(_NEW, SETTINGS)}")
-        board.run(f"import os\nos.rename({_NEW!r}, {SETTINGS!r})")
+        forget = _FORGET_STARTS if first else ""
+        board.run(f"import os\n{forget}os.rename({_NEW!r}, {SETTINGS!r})")
     except (TechnicianError, ValueError) as error:
         if not isinstance(error, CutOffError):
             with suppress(BoardProgramError, CutOffError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,16 +34,21 @@ class Server:
     """How long to wait for the node to be heard; 0: not at all."""
 
 
-def server_of(
-    api_url: str | None, api_key_file: Path | None, *, offline: bool, **more: object
-) -> Server | None:
-    """What the options say, None for offline. Raises ServerOptionsError."""
-    if offline:
-        return None
+def named_server(
+    api_url: str | None,
+    api_key_file: Path | None,
+    *,
+    ca_file: Path | None = None,
+    tenant_id: str = "",
+    application: str = APPLICATION,
+    replace: str | None = None,
+    reset_nonces: str | None = None,
+    wait_s: float = 0.0,
+    otherwise: str = "",
+) -> Server:
+    """What the options say; `otherwise`: what can be done instead of naming a server. Raises ServerOptionsError."""
     if api_url is None:
-        raise ServerOptionsError(
-            "name the network server by --api-url and --api-key-file, or say --offline and run `zaehlwerk register` later"
-        )
+        raise ServerOptionsError(f"name the network server by --api-url and --api-key-file{otherwise}")
     if api_key_file is None:
         raise ServerOptionsError("--api-url needs --api-key-file: a file with a writable API key")
     for name in _NEEDS:
@@ -50,4 +56,15 @@ def server_of(
             raise ServerOptionsError(
                 f"{name} is not installed: registering needs pip install 'zaehlwerk[register]'"
             )
-    return Server(api_url, api_key_file, **more)  # type: ignore[arg-type]
+    # gRPC writes of its own on standard error, in the midst of what people read.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    return Server(
+        api_url,
+        api_key_file,
+        ca_file=ca_file,
+        tenant_id=tenant_id,
+        application=application,
+        replace=replace,
+        reset_nonces=reset_nonces,
+        wait_s=wait_s,
+    )

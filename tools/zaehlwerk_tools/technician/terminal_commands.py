@@ -26,8 +26,9 @@ from zaehlwerk_tools.technician.esp_image import read_image
 from zaehlwerk_tools.technician.flash import Flashed, flash
 from zaehlwerk_tools.technician.label import A4_MM, LabelError, drawing_of, files_of, labels_of, sheets_of
 from zaehlwerk_tools.technician.label_pdf import pdf_of, write_pdf
-from zaehlwerk_tools.technician.manifest import Manifest, read_build
+from zaehlwerk_tools.technician.manifest import Manifest, read_build, sha256
 from zaehlwerk_tools.technician.micropython_flash import WOULD_FLASH, put_micropython
+from zaehlwerk_tools.technician.ports import ports_of
 from zaehlwerk_tools.technician.printing import print_file
 from zaehlwerk_tools.technician.server import Server
 from zaehlwerk_tools.technician.troubles import Status, TechnicianError
@@ -97,13 +98,18 @@ def run_provision(port: str, settings: Path, wishes: Wishes, *, as_json: bool) -
         require_place(unit, wishes.server)
     except TechnicianError as error:
         return _failed(port, error, as_json=as_json)
-    return _ended(bring_up(port, unit, wishes), told_unit, as_json=as_json)
+    with shown_flash(quiet=as_json) as progress:
+        outcome = bring_up(port, unit, wishes, progress)
+    return _ended(outcome, told_unit, as_json=as_json)
 
 
 def run_provision_batch(
-    table: Path, ports: Sequence[str], settings: Path | None, wishes: Wishes, *, as_json: bool
+    table: Path, named: Sequence[str] | None, settings: Path | None, wishes: Wishes, *, as_json: bool
 ) -> int:
-    """Provision all units of a table, one board after the other at each port; the exit status."""
+    """Provision all units of a table, one board after the other at each port (see `ports_of`); the exit status.
+
+    Raises NoBoardError: there is something left to do, and no port.
+    """
     try:
         units = read_units(table, settings)
         for unit in units:
@@ -113,6 +119,7 @@ def run_provision_batch(
         return _failed(str(table), error, as_json=as_json)
     if done == len(units):
         return _all_done(table, done, as_json=as_json)
+    ports = ports_of(named)
     console = Console(stderr=True, quiet=as_json)
     columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -248,14 +255,18 @@ def _failed(port: str, error: TechnicianError, *, as_json: bool) -> int:
     return int(error.status)
 
 
-def print_build(manifest: Manifest, out: Path, *, as_json: bool) -> None:
-    """What was built."""
+def print_build(manifest: Manifest, out: Path, *, as_json: bool, packed: Path | None = None) -> None:
+    """What was built, in `out` and as one file in `packed`."""
     if as_json:
-        _print_json({"directory": str(out), **json.loads(manifest.text())})
+        document = {"directory": str(out), **json.loads(manifest.text())}
+        if packed is not None:
+            document["zip"] = {"path": str(packed), "sha256": sha256(packed.read_bytes())}
+        _print_json(document)
         return
     sys.stdout.write(
         f"firmware {manifest.firmware}, protocol {manifest.protocol}: {len(manifest.files)} files, "
-        f"{manifest.size / 1000:.1f} kB, .mpy version {manifest.mpy}, in {out}\n"
+        f"{manifest.size / 1000:.1f} kB, .mpy version {manifest.mpy}, in {out}"
+        f"{'' if packed is None else f' and {packed}'}\n"
     )
 
 

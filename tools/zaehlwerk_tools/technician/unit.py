@@ -15,7 +15,7 @@ from typing import Any
 
 from zaehlwerk_tools.technician.board_transport import BoardTransport
 from zaehlwerk_tools.technician.esp_image import read_image
-from zaehlwerk_tools.technician.flash import flash
+from zaehlwerk_tools.technician.flash import Progress, flash
 from zaehlwerk_tools.technician.manifest import read_build, sha256
 from zaehlwerk_tools.technician.micropython_flash import WOULD_FLASH, put_micropython
 from zaehlwerk_tools.technician.node_key import NodeKey, NodeKeyError, given_key, kept_key
@@ -65,6 +65,8 @@ class Wishes:
     """The firmware to flash first; None: it is on the board."""
     micropython: Path | None = None
     """MicroPython's own image, to be put on the chip before; only with `build`."""
+    erase: str | None = None
+    """With `micropython`: the node whose whole flash is erased before, or `micropython_flash.NOBODY`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,16 @@ def require_place(unit: Unit, server: Server | None) -> None:
         )
 
 
-def bring_up(port: str, unit: Unit, wishes: Wishes) -> Outcome:
-    """Provision, test, register and wait for the board at `port`, and keep the record. Raises nothing that is told."""
-    run = _Run(port, unit, wishes)
+def _untold(path: str, done: int, total: int) -> None:
+    """A progress that nobody watches."""
+
+
+def bring_up(port: str, unit: Unit, wishes: Wishes, progress: Progress = _untold) -> Outcome:
+    """Provision, test, register and wait for the board at `port`, and keep the record. Raises nothing that is told.
+
+    `progress` is that of flashing, the only step that takes long.
+    """
+    run = _Run(port, unit, wishes, progress)
     error: TechnicianError | None = None
     try:
         require_place(unit, wishes.server)
@@ -131,9 +140,10 @@ def bring_up(port: str, unit: Unit, wishes: Wishes) -> Outcome:
 
 
 class _Run:
-    def __init__(self, port: str, unit: Unit, wishes: Wishes) -> None:
+    def __init__(self, port: str, unit: Unit, wishes: Wishes, progress: Progress) -> None:
         self._unit = unit
         self._wishes = wishes
+        self._progress = progress
         self.path = record_path(wishes.records, unit.dev_eui)
         self.kept: dict[str, Any] = {}
         self.done: Provisioned | None = None
@@ -149,7 +159,14 @@ class _Run:
         manifest, contents = read_build(wishes.build)
         if wishes.micropython is not None:
             image = read_image(wishes.micropython)
-            below = put_micropython(port, image, erase=None, dry_run=wishes.dry_run, progress=_untold)
+            below = put_micropython(
+                port,
+                image,
+                erase=wishes.erase,
+                dry_run=wishes.dry_run,
+                progress=self._progress,
+                becomes=self._unit.dev_eui,
+            )
             self.record["micropython"] = below
             if below["result"] == WOULD_FLASH:
                 raise SettingsFileError(
@@ -157,7 +174,7 @@ class _Run:
                     "run it without --dry-run"
                 )
         flashed = flash(
-            port, manifest, contents, dry_run=wishes.dry_run, progress=_untold, guard=self._same_node
+            port, manifest, contents, dry_run=wishes.dry_run, progress=self._progress, guard=self._same_node
         )
         self.record["flash"] = {
             "result": flashed.result,
@@ -196,10 +213,6 @@ class _Run:
         server = self._wishes.server
         if server is not None and self._registered is not None and server.wait_s:
             heard(server, self.record, self._registered.before)
-
-
-def _untold(path: str, done: int, total: int) -> None:
-    """A progress that nobody watches."""
 
 
 def described(unit: Unit) -> dict[str, Any]:
