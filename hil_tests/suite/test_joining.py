@@ -16,6 +16,8 @@ PULSE = [{"class": "bicycle", "sensor": "pulse"}]
 HOUR_S = 3600
 FIRST_HOUR_S = 36.0
 """Airtime of join requests in the first hour: 1 % (LoRaWAN 1.0.4 chapter 7)."""
+LATER_S = 3.6
+"""In each hour of the next ten, so that it is 36 s in all of them: a tenth of what the sub-band's duty cycle would let through."""
 
 
 @pytest.mark.fast
@@ -34,6 +36,21 @@ async def test_without_a_gateway_it_asks_at_all_data_rates_within_the_back_off_a
     await until(rig, lambda: rig.air.is_joined, HOUR_S, "the node joins when there is a network")
     await until(rig, lambda: len(rig.air.frames(Counts)) > 1, 900, "counts")
     assert rig.air.totals() == (line.count,)
+
+
+@needs("gateway")
+async def test_after_the_first_hour_it_asks_for_a_tenth_as_much(rig: Rig) -> None:
+    rig.air.is_deaf = True
+    await rig.begin(Start(PULSE))
+    await rig.wait(3 * HOUR_S)
+    joins = rig.air.joins
+    begun = joins[0].begin_ns
+    later = [one for one in joins if one.begin_ns - begun >= HOUR_S * 1e9]
+    assert later
+    # One more may begin just before the end of the first hour and rest for the share of that.
+    longest = max(one.airtime_ns for one in joins)
+    assert sum(one.airtime_ns for one in later) / 1e9 <= 2 * LATER_S + longest / 1e9
+    assert nonces_not_rising(joins) == []
 
 
 @needs("pulse_generator", "gateway")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hil_tests.mutants.__main__ import FIRMWARE, judged, main
+from hil_tests.mutants.__main__ import FIRMWARE, ask, judged, main
 from hil_tests.mutants.application import MutantError, make, mutated, read_sources
 from hil_tests.mutants.table import MUTANTS, Edit, Mutant
 
@@ -57,6 +57,7 @@ REPORT = """<testsuites><testsuite>
 {more}
 </testsuite></testsuites>
 """
+TIMED_OUT = '<testcase classname="hil_tests.suite.test_b" name="test_x"><failure message="{}"/></testcase>'
 
 
 @pytest.mark.parametrize(
@@ -71,9 +72,16 @@ REPORT = """<testsuites><testsuite>
             '<testcase classname="hil_tests.suite.test_b" name="test_x"><error message="no board"/></testcase>',
             (None, "test_b::test_x: no board", 2),
         ),
+        (
+            TIMED_OUT.format("Failed: Timeout (&gt;300.0s) from pytest-timeout."),
+            (None, "test_b::test_x: Failed: Timeout (>300.0s) from pytest-timeout.", 2),
+        ),
+        (TIMED_OUT.format("TimeoutError"), (None, "test_b::test_x: TimeoutError", 2)),
     ],
 )
-def test_only_a_failure_is_a_verdict(tmp_path: Path, more: str, told: tuple[object, ...]) -> None:
+def test_only_a_failure_that_is_not_the_machines_slowness_is_a_verdict(
+    tmp_path: Path, more: str, told: tuple[object, ...]
+) -> None:
     path = tmp_path / "report.xml"
     path.write_text(REPORT.format(more=more))
     assert judged(path) == told
@@ -86,3 +94,10 @@ def test_the_list_names_all_and_an_unknown_name_is_told(capsys: pytest.CaptureFi
     ]
     assert main(["no-such-mutant"]) == 2
     assert "no mutant is called no-such-mutant" in capsys.readouterr().err
+
+
+def test_a_suite_that_stands_still_is_told_and_the_next_mutant_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil_tests.mutants.__main__._SECONDS", 0.01)
+    assert ask(tmp_path, "hil_tests/suite", tmp_path) == (None, "hil_tests/suite has not ended for 0.01 s")
