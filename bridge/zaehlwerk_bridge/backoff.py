@@ -9,6 +9,8 @@ class Backoff:
     `rng` is handed in, so that a simulated run can be repeated.
     """
 
+    __slots__ = ("_first_s", "_most_s", "_rng", "tries")
+
     def __init__(self, rng: random.Random, first_s: float, most_s: float) -> None:
         self._rng = rng
         self._first_s = first_s

@@ -113,7 +113,7 @@ class ChirpStackSettings(Section):
     streams_per_channel: int = Field(
         default=100, ge=1, le=STREAMS_PER_CHANNEL_MOST, description="Streams that share a connection."
     )
-    opens_per_s: float = Field(default=200, gt=0, le=5000, description="Streams opened in a second, at most.")
+    opens_per_s: float = Field(default=300, gt=0, le=5000, description="Streams opened in a second, at most.")
     request_timeout_s: float = Field(
         default=10, gt=0, le=300, description="Seconds after which a request without answer failed."
     )

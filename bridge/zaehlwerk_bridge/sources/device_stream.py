@@ -48,14 +48,50 @@ class StreamContext:
     """A stream was refused: the device may be gone, so list the devices again."""
 
 
+Opener = Callable[..., "grpc.aio.UnaryStreamCall[object, api.LogItem]"]
+"""Opens a stream: takes the request and `metadata`."""
+
+
+def opener(channel: grpc.aio.Channel) -> Opener:
+    """Return what opens streams on a channel. One for all of its streams: a stub makes 28 objects, each time."""
+    stub = api.InternalServiceStub(channel)  # type: ignore[no-untyped-call]
+    made: Opener = stub.StreamDeviceEvents
+    return made
+
+
 class DeviceStream:
-    """Reads `dev_eui`'s stream on `channel` until its task is cancelled."""
+    """Reads `dev_eui`'s stream on `channel` until its task is cancelled. `opened_by`: the channel's opener.
+
+    There are as many as devices, so each is kept small.
+    """
+
+    __slots__ = (
+        "_backoff",
+        "_call",
+        "_context",
+        "_opener",
+        "_reopening",
+        "_sink",
+        "channel",
+        "dev_eui",
+        "items",
+        "replay",
+        "state",
+        "trouble",
+    )
 
     def __init__(
-        self, context: StreamContext, dev_eui: str, channel: grpc.aio.Channel, sink: Sink, backoff: Backoff
+        self,
+        context: StreamContext,
+        dev_eui: str,
+        channel: grpc.aio.Channel,
+        opened_by: Opener,
+        sink: Sink,
+        backoff: Backoff,
     ) -> None:
         self.dev_eui = dev_eui
         self.channel = channel
+        self._opener = opened_by
         self.state = StreamState.CLOSED
         self.trouble = ""
         self.items = 0
@@ -128,20 +164,23 @@ class DeviceStream:
         )
 
     async def _read(self) -> str:
-        stub = api.InternalServiceStub(self.channel)  # type: ignore[no-untyped-call]
         request = api.StreamDeviceEventsRequest(dev_eui=self.dev_eui)
-        self._call = stub.StreamDeviceEvents(request, metadata=self._context.connection.metadata())
+        self._call = call = self._opener(request, metadata=self._context.connection.metadata())
         # The answer's header, not an item: a server behind a proxy that lets too few streams through stays silent.
         async with asyncio.timeout(self._context.connection.settings.request_timeout_s):
-            await self._call.wait_for_connection()
+            await call.wait_for_connection()
         self.replay.connected()
         self._context.counts.opened += 1
         self._state(StreamState.OPEN)
         self._context.clock.away()
-        async for item in self._call:
+        while True:
+            item = await call.read()
+            if not isinstance(item, api.LogItem):  # EOF
+                break
             self.items += 1
             self._context.counts.items += 1
             await self._take(item)
+            del item  # or it would be kept until the next one comes, which may take hours
             if self._reopening:
                 break
         return "the server ended the stream"

@@ -13,7 +13,7 @@ from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.progress import Progress
 from zaehlwerk_bridge.sources.connection import Connection
-from zaehlwerk_bridge.sources.device_stream import DeviceStream, StreamContext, StreamState
+from zaehlwerk_bridge.sources.device_stream import DeviceStream, Opener, StreamContext, StreamState, opener
 from zaehlwerk_bridge.sources.discovery import Device, DiscoveryError, list_devices
 from zaehlwerk_bridge.sources.interface import Sink, SourceCounts
 from zaehlwerk_bridge.sources.pace import Pace
@@ -59,6 +59,7 @@ class GrpcSource:
         self._reopened_for: dict[str, int] = {}
         self._channels: list[grpc.aio.Channel] = []
         self._load: dict[grpc.aio.Channel, int] = {}
+        self._openers: dict[grpc.aio.Channel, Opener] = {}
         self._listed = False
         self._trouble = ""
         self._list_backoff = Backoff(rng, self._settings.backoff_first_s, self._settings.backoff_most_s)
@@ -123,6 +124,7 @@ class GrpcSource:
         await asyncio.gather(*(channel.close() for channel in self._channels), return_exceptions=True)
         self._channels.clear()
         self._load.clear()
+        self._openers.clear()
 
     async def acknowledge(self, events: Sequence[Event]) -> None:
         """Nothing to tell the server: it has no cursor, and replays its history on every connect."""
@@ -185,7 +187,7 @@ class GrpcSource:
         channel = self._channel_with_room()
         self._load[channel] += 1
         backoff = Backoff(self._rng, self._settings.backoff_first_s, self._settings.backoff_most_s)
-        stream = DeviceStream(self._context, dev_eui, channel, self._sink, backoff)
+        stream = DeviceStream(self._context, dev_eui, channel, self._openers[channel], self._sink, backoff)
         self._streams[dev_eui] = stream
         task = asyncio.create_task(stream.run(), name=f"stream {dev_eui}")
         self._tasks[dev_eui] = task
@@ -248,6 +250,7 @@ class GrpcSource:
             channel = self._connection.channel()
             self._channels.append(channel)
             self._load[channel] = 0
+            self._openers[channel] = opener(channel)
         return self._channels[number]
 
     def _channel_with_room(self) -> grpc.aio.Channel:

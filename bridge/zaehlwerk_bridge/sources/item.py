@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -157,7 +158,8 @@ def _tags(info: Mapping[str, Any]) -> dict[str, str]:
     tags = _mapping(info, "tags")
     if len(tags) > MAX_TAGS:
         raise ItemProblem(f"{len(tags)} tags, more than {MAX_TAGS}")
-    return {key: _text(tags, key) for key in sorted(tags)}
+    # They are kept of every station, and are the same few words for most: each word is kept once.
+    return {sys.intern(key): sys.intern(_text(tags, key)) for key in sorted(tags)}
 
 
 def _received_ns(receptions: list[dict[str, Any]], at_ns: int) -> int:

@@ -25,6 +25,8 @@ class Replay:
     cursor's own item as well, unless the ids began again.
     """
 
+    __slots__ = ("_ended", "_everything", "_met", "_older", "cursor")
+
     def __init__(self, cursor: ItemId | None) -> None:
         self.cursor = cursor
         self.connected()

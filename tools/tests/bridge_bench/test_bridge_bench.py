@@ -6,12 +6,14 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from chirpstack_api import integration
+from chirpstack_api import api, integration
 
 from tools.tests.simulator.small_city import ROOT
+from zaehlwerk_bridge.sources.item import to_event
 from zaehlwerk_tools.bridge_bench.bench import bench_bridge
 from zaehlwerk_tools.bridge_bench.command import run
 from zaehlwerk_tools.bridge_bench.offered import Entry, Offer
+from zaehlwerk_tools.bridge_bench.peers.naive_peer import Naive
 from zaehlwerk_tools.bridge_bench.taker import Taken, lost
 from zaehlwerk_tools.errors import ZaehlwerkError
 
@@ -83,11 +85,8 @@ def test_an_interval_that_nobody_offered_is_refused() -> None:
     ("messages", "source", "runs", "peers", "told"),
     [
         (9, "redis", None, [], "--messages 9: 10 at least"),
-        (10, "grpc", None, [], "cannot measure it yet"),
-        (10, "pigeon", None, [], "--source pigeon: known is redis"),
-        (10, "redis", None, ["benthos"], "--peer benthos: this bench cannot start it"),
-        (10, "redis", None, ["node-red"], "--peer node-red: this bench cannot start it"),
-        (10, "redis", None, ["toaster"], "--peer toaster: known are naive"),
+        (10, "pigeon", None, [], "--source pigeon: known are redis, grpc"),
+        (10, "redis", None, ["toaster"], "--peer toaster: known are naive, benthos, node-red"),
         (10, "redis", 0, [], "--runs 0: 1 at least"),
         (10, "redis", 4, ["naive"], "--runs 4: 5 at least where a peer is compared"),
     ],
@@ -99,14 +98,51 @@ def test_what_cannot_be_measured_is_refused(
         run(messages, source, runs, peers, as_json=True)
 
 
-@pytest.mark.timeout(120)
-def test_bridge_and_peer_drain_a_small_backlog_and_lose_nothing() -> None:
+def test_an_item_of_a_stream_tells_the_same_uplink_as_an_entry() -> None:
+    entry = offered()[0]
+    item = api.LogItem.FromString(entry.log_item())
+    event = to_event("grpc", entry.dev_eui, item.id, item.description, item.body, 100_000)
+    whole = integration.UplinkEvent.FromString(entry.value)
+    assert event is not None
+    assert (event.problem, event.cursor, event.payload) == ("", entry.id, whole.data)
+    assert event.tags == dict(whole.device_info.tags)
+    assert (event.f_cnt, event.f_port, event.gateways) == (whole.f_cnt, whole.f_port, len(whole.rx_info))
+
+
+@pytest.mark.timeout(180)
+def test_bridge_and_peer_drain_a_small_backlog_from_redis_and_lose_nothing() -> None:
     told: list[tuple[str, int, int]] = []
-    figures = bench_bridge(ROOT, 30, 1, ["naive"], lambda what, done, total: told.append((what, done, total)))
-    naive = figures["peers"]["naive"]  # type: ignore[index]
-    assert set(figures) == {"messages", *FIGURES, "latency_ms_p50", "latency_ms_p99", "peers"}
-    assert set(naive) == FIGURES
-    assert (figures["messages"], figures["lost"], naive["lost"]) == (30, 0, 0)
+    figures = bench_bridge(
+        ROOT, "redis", 30, 1, [Naive()], lambda what, done, total: told.append((what, done, total))
+    )
+    assert set(figures) == {
+        "source",
+        "messages",
+        *FIGURES,
+        "latency_ms_p50",
+        "latency_ms_p99",
+        "latency_at_per_s",
+        "load_before",
+        "peers",
+        "peers_also",
+    }
+    assert (figures["source"], figures["messages"], figures["lost"]) == ("redis", 30, 0)
     assert figures["messages_per_s"] > 0  # type: ignore[operator]
+    assert figures["peers"]["naive"] > 0  # type: ignore[index]
+    also = figures["peers_also"]["naive"]  # type: ignore[index]
+    assert set(also) == FIGURES - {"messages_per_s"}
+    assert also["lost"] == 0
     assert ("bridge 1/1: draining", 30, 30) in told
     assert ("naive 1/1: draining", 30, 30) in told
+
+
+@pytest.mark.timeout(180)
+def test_the_bridge_drains_a_small_backlog_from_grpc_and_loses_nothing() -> None:
+    told: list[tuple[str, int, int]] = []
+    figures = bench_bridge(
+        ROOT, "grpc", 30, 1, [], lambda what, done, total: told.append((what, done, total))
+    )
+    assert (figures["source"], figures["messages"], figures["lost"]) == ("grpc", 30, 0)
+    assert figures["messages_per_s"] > 0  # type: ignore[operator]
+    assert figures["peers"] == {}
+    assert ("bridge 1/1: draining", 30, 30) in told

@@ -1,59 +1,40 @@
-"""`zaehlwerk bench bridge`: a backlog in Redis, let go; then single messages at an easy pace, for their latency."""
+"""`zaehlwerk bench bridge`: a backlog at the source, let go; then single messages at an easy pace, for their latency."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import socket
+import os
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+from zaehlwerk_tools.bridge_bench.bridge_process import PREFIX, bridge_contestant, free_port
 from zaehlwerk_tools.bridge_bench.contestant import READY_S, Contestant
 from zaehlwerk_tools.bridge_bench.offered import Entry, Offer
-from zaehlwerk_tools.bridge_bench.redis_server import HOST, STREAM, RedisProcess, find_redis
+from zaehlwerk_tools.bridge_bench.peers.peer import Peer
+from zaehlwerk_tools.bridge_bench.redis_server import STREAM, RedisProcess, find_redis
+from zaehlwerk_tools.bridge_bench.stream_process import StreamProcess
 from zaehlwerk_tools.bridge_bench.taker import Taker, lost, place_of
 from zaehlwerk_tools.broker import BrokerProcess
 from zaehlwerk_tools.errors import ZaehlwerkError
-from zaehlwerk_tools.plan import Broker
 
-PREFIX = "bench"
-PACED_MOST = 200
+if TYPE_CHECKING:
+    from redis.typing import EncodableT, FieldT
+
+PACED_PER_S = 100
+"""Single messages are offered at this rate for their latency: a city of 30,000 counters has it."""
+PACED_MOST = 1000
 """Messages whose latency is measured, at most; a tenth of the backlog where that is less, and one at least."""
-PACE_S = 0.02
-"""Between two of them: fifty in a second, which no station of a city's thousand would notice."""
 HISTORY = 1_000_000
 """ChirpStack's `device_event_log_max_history`: it holds the backlog."""
 WRITTEN_AT_ONCE = 1000
-
-_BRIDGE_TOML = """\
-id = "bench"
-prefix = "{prefix}"
-source = "redis"
-database = "bridge.sqlite"
-[chirpstack]
-server = "{host}:1"
-tenants = ["52f14cd4-c6f1-4fbd-8f87-4025e1d49242"]
-api_key_file = "api.key"
-insecure = true
-[redis]
-server = "{host}:{redis}"
-insecure = true
-[mqtt]
-host = "{host}"
-port = {broker}
-insecure = true
-[healing]
-enabled = false
-[http]
-port = 0
-[log]
-level = "warning"
-"""
 
 Tell = Callable[[str, int, int], None]
 """(what is being done, done of it, all of it)"""
@@ -69,43 +50,49 @@ class Run:
     rss_mb: float
     latencies_ms: Sequence[float]
     answers: dict[str, tuple[str, str]]
+    paced_per_s: float
+    """At which rate single messages were offered."""
 
 
 def bench_bridge(
-    checkout: Path, messages: int, runs: int, peers: Sequence[str], tell: Tell
+    checkout: Path, source: str, messages: int, runs: int, peers: Sequence[Peer], tell: Tell
 ) -> dict[str, object]:
     """The medians of `runs` runs, the bridge's and its peers' by turns. Raises ZaehlwerkError for what cannot be run.
 
-    `lost` is the sum over all runs, and latencies are quantiles of all runs' messages together.
+    `source`: redis or grpc; peers read Redis in any case. `lost` is the sum over all runs, and latencies are quantiles
+    of all runs' messages together.
     """
     redis = find_redis(checkout)
+    load_before = round(os.getloadavg()[0], 1)  # work of others, which takes from all figures
     now_s = int(time.time())  # of all runs: peers are offered the same bytes
     bridge: list[Run] = []
-    naive: list[Run] = []
+    others: dict[str, list[Run]] = {peer.name: [] for peer in peers}
     for number in range(1, runs + 1):
         with tempfile.TemporaryDirectory(prefix="zaehlwerk-bench-") as name:
-            bridge.append(
-                asyncio.run(
-                    _bridge(
-                        redis, Path(name), _offered(messages, now_s), _labelled(tell, "bridge", number, runs)
-                    )
-                )
-            )
-        if "naive" in peers:
+            told = _labelled(tell, "bridge", number, runs)
+            bridge.append(asyncio.run(_bridge(redis, source, Path(name), _offered(messages, now_s), told)))
+        for peer in peers:
             with tempfile.TemporaryDirectory(prefix="zaehlwerk-bench-") as name:
-                told = _labelled(tell, "naive", number, runs)
-                naive.append(
-                    asyncio.run(
-                        _naive(redis, Path(name), _offered(messages, now_s), bridge[-1].answers, told)
-                    )
+                told = _labelled(tell, peer.name, number, runs)
+                offered = _offered(messages, now_s)
+                others[peer.name].append(
+                    asyncio.run(_peer(peer, redis, Path(name), offered, bridge[-1].answers, told))
                 )
     latencies = sorted(one for run in bridge for one in run.latencies_ms)
+    of_peers = {name: _medians(of_one) for name, of_one in others.items()}
     return {
+        "source": source,
         "messages": messages,
         **_medians(bridge),
         "latency_ms_p50": _quantile(latencies, 0.50),
         "latency_ms_p99": _quantile(latencies, 0.99),
-        "peers": {"naive": _medians(naive)} if naive else {},
+        "latency_at_per_s": round(statistics.median(run.paced_per_s for run in bridge), 1),
+        "load_before": load_before,
+        "peers": {name: of_one["messages_per_s"] for name, of_one in of_peers.items()},
+        "peers_also": {
+            name: {what: value for what, value in of_one.items() if what != "messages_per_s"}
+            for name, of_one in of_peers.items()
+        },
     }
 
 
@@ -124,29 +111,31 @@ def _offered(messages: int, now_s: int) -> _Offered:
     return _Offered(greetings, counts[:messages], counts[messages:])
 
 
-async def _bridge(redis_program: Path, folder: Path, offered: _Offered, tell: Tell) -> Run:
+async def _bridge(redis_program: Path, source: str, folder: Path, offered: _Offered, tell: Tell) -> Run:
     greetings, backlog, single = offered.greetings, offered.backlog, offered.single
     async with await BrokerProcess.start(folder) as broker:
-        with RedisProcess(redis_program, folder / "redis", _free_port()) as redis:
+        with contextlib.ExitStack() as stack:
+            upstream: RedisProcess | StreamProcess
+            if source == "grpc":
+                stations = len(greetings)
+                upstream = stack.enter_context(StreamProcess(stations, folder))
+                ports = {"grpc_port": upstream.port}
+            else:
+                upstream = stack.enter_context(RedisProcess(redis_program, folder / "redis", free_port()))
+                ports = {"redis_port": upstream.port}
             taker = Taker(broker.address, PREFIX)
-            try:
-                with Contestant(
-                    "the bridge", _bridge_words(folder, redis, broker.address), folder / "log"
-                ) as bridge:
-                    _write(redis, greetings)
-                    taker.wait(
-                        len(greetings), lambda done: tell("starting", done, len(greetings)), bridge.check
-                    )
-                    if len(taker.messages) < len(greetings):
-                        raise ZaehlwerkError(f"the bridge took no status frames in {READY_S:.0f} s")
-                    bridge.settled()
-                    taker.messages.clear()  # what was counted before the first totals
-                    per_s, cpu_s = _drain(redis, bridge, taker, backlog, tell)
-                    written = _pace(redis, single, tell)
-                    taker.wait(len(backlog) + len(single), lambda _: None, bridge.check)
-                    rss_mb = bridge.rss_mb
-            finally:
-                taker.close()
+            stack.callback(taker.close)
+            bridge = stack.enter_context(bridge_contestant(folder, broker.address, **ports))
+            write(upstream, greetings)
+            taker.wait(len(greetings), lambda done: tell("starting", done, len(greetings)), bridge.check)
+            if len(taker.messages) < len(greetings):
+                raise ZaehlwerkError("the bridge did not take all status frames")
+            bridge.settled()
+            taker.messages.clear()  # what was counted before the first totals
+            per_s, cpu_s = _drain(upstream, bridge, taker, backlog, tell)
+            written, paced_per_s = _pace(upstream, single, tell)
+            taker.wait(len(backlog) + len(single), lambda _: None, bridge.check)
+            rss_mb = bridge.rss_mb
     took = taker.messages
     arrived = {place_of(record): one for one in took for record in json.loads(one.payload)["records"]}
     return Run(
@@ -160,36 +149,45 @@ async def _bridge(redis_program: Path, folder: Path, offered: _Offered, tell: Te
             for entry in backlog
             if entry.place is not None and entry.place in arrived
         },
+        paced_per_s,
     )
 
 
-async def _naive(
-    redis_program: Path, folder: Path, offered: _Offered, answers: dict[str, tuple[str, str]], tell: Tell
+async def _peer(
+    peer: Peer,
+    redis_program: Path,
+    folder: Path,
+    offered: _Offered,
+    answers: dict[str, tuple[str, str]],
+    tell: Tell,
 ) -> Run:
     backlog = offered.backlog
-    known = folder / "answers.json"
-    known.write_text(json.dumps(answers), encoding="utf-8")
     async with await BrokerProcess.start(folder) as broker:
-        with RedisProcess(redis_program, folder / "redis", _free_port()) as redis:
+        with RedisProcess(redis_program, folder / "redis", free_port()) as redis:
             taker = Taker(broker.address, PREFIX)
-            words = [sys.executable, "-m", "zaehlwerk_tools.bridge_bench.naive", str(redis.port)]
-            words += [str(broker.address.port), str(known), str(folder / "naive.sqlite")]
             try:
-                with Contestant("the peer naive", words, folder / "log") as peer:
-                    _wait_for_group(redis, peer)
-                    per_s, cpu_s = _drain(redis, peer, taker, backlog, tell)
-                    rss_mb = peer.rss_mb
+                words = peer.words(folder, redis.port, broker.address, answers)
+                with Contestant(f"the peer {peer.name}", words, folder / "log") as contestant:
+                    _wait_for_group(redis, contestant)
+                    told = answers if peer.told_answers else {}
+                    per_s, cpu_s = _drain(redis, contestant, taker, backlog, tell, told)
+                    rss_mb = contestant.rss_mb
             finally:
                 taker.close()
-    return Run(per_s, lost(backlog, taker.messages), cpu_s * 1000 / len(backlog), rss_mb, (), {})
+    return Run(per_s, lost(backlog, taker.messages), cpu_s * 1000 / len(backlog), rss_mb, (), {}, 0.0)
 
 
 def _drain(
-    redis: RedisProcess, contestant: Contestant, taker: Taker, backlog: Sequence[Entry], tell: Tell
+    upstream: RedisProcess | StreamProcess,
+    contestant: Contestant,
+    taker: Taker,
+    backlog: Sequence[Entry],
+    tell: Tell,
+    answers: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> tuple[float, float]:
     """Lay out the backlog before a contestant that is held, let it go; messages a second, and seconds of processor."""
     contestant.hold()
-    _write(redis, backlog)
+    write(upstream, backlog, answers)
     before_s = contestant.cpu_s
     began = time.monotonic()
     contestant.go()
@@ -201,23 +199,41 @@ def _drain(
     return len(taker.messages) / took_s, contestant.cpu_s - before_s
 
 
-def _pace(redis: RedisProcess, entries: Sequence[Entry], tell: Tell) -> dict[tuple[str, int], float]:
-    """Write entries one by one; returns when each was written, by its place, on the monotonic clock."""
+def _pace(
+    upstream: RedisProcess | StreamProcess, entries: Sequence[Entry], tell: Tell
+) -> tuple[dict[tuple[str, int], float], float]:
+    """Write entries one by one, each at its moment of a fixed pace: when each was written, by its place, on the
+    monotonic clock, and how many a second it were."""
     written = {}
-    for done, entry in enumerate(entries, 1):
+    began = time.monotonic()
+    for done, entry in enumerate(entries):
         assert entry.place is not None
+        time.sleep(max(0.0, began + done / PACED_PER_S - time.monotonic()))
         written[entry.place] = time.monotonic()
-        _write(redis, [entry])
-        tell("pacing", done, len(entries))
-        time.sleep(PACE_S)
-    return written
+        write(upstream, [entry])
+        tell("pacing", done + 1, len(entries))
+    took_s = max(written.values()) - began + 1 / PACED_PER_S
+    return written, len(entries) / took_s
 
 
-def _write(redis: RedisProcess, entries: Sequence[Entry]) -> None:
+def write(
+    upstream: RedisProcess | StreamProcess,
+    entries: Sequence[Entry],
+    answers: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    *,
+    history: int = HISTORY,
+) -> None:
+    """Lay entries out; with the answers to them, for a peer that is told them. `history`: entries that Redis keeps."""
+    if isinstance(upstream, StreamProcess):
+        upstream.write(entries)
+        return
     for at in range(0, len(entries), WRITTEN_AT_ONCE):
-        pipeline = redis.client.pipeline(transaction=False)
+        pipeline = upstream.client.pipeline(transaction=False)
         for entry in entries[at : at + WRITTEN_AT_ONCE]:
-            pipeline.xadd(STREAM, {"up": entry.value}, id=entry.id, maxlen=HISTORY, approximate=False)
+            fields: dict[FieldT, EncodableT] = {"up": entry.value}
+            if entry.key in answers:
+                fields["topic"], fields["payload"] = answers[entry.key]
+            pipeline.xadd(STREAM, fields, id=entry.id, maxlen=history, approximate=False)
         pipeline.execute()
 
 
@@ -228,21 +244,6 @@ def _wait_for_group(redis: RedisProcess, peer: Contestant) -> None:
         if time.monotonic() > deadline:
             raise ZaehlwerkError(f"{peer.name} made no consumer group in {READY_S:.0f} s")
         time.sleep(0.05)
-
-
-def _bridge_words(folder: Path, redis: RedisProcess, broker: Broker) -> list[str]:
-    (folder / "api.key").write_text("none is needed: nothing is sent to nodes\n", encoding="utf-8")
-    config = folder / "bridge.toml"
-    config.write_text(
-        _BRIDGE_TOML.format(prefix=PREFIX, host=HOST, redis=redis.port, broker=broker.port), encoding="utf-8"
-    )
-    return [sys.executable, "-m", "zaehlwerk_bridge", "run", "--config", str(config)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _labelled(tell: Tell, who: str, number: int, runs: int) -> Tell:

@@ -68,6 +68,13 @@ class Contestant:
         """Its resident set at its largest, in millions of bytes."""
         return round((peak_bytes(self._process.pid) or 0) / 1e6, 1)
 
+    @property
+    def rss_now_mb(self) -> float:
+        """Its resident set at present, in millions of bytes (proc_pid_statm(5))."""
+        self.check()
+        pages = int((_PROC / str(self._process.pid) / "statm").read_text(encoding="ascii").split()[1])
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
     def settled(self) -> None:
         """Return when it has nothing left to do: it took no processor time worth the name for a moment."""
         deadline = time.monotonic() + READY_S

@@ -6,7 +6,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chirpstack_api import gw, integration
+from chirpstack_api import api, gw, integration
+from google.protobuf.json_format import MessageToJson
 
 from zaehlwerk_protocol.counts import Counts
 from zaehlwerk_protocol.status import Status
@@ -41,16 +42,32 @@ class Entry:
     place: Place | None
     counts: tuple[int, ...] = ()
 
+    @property
+    def dev_eui(self) -> str:
+        """The device that sent it, lower case."""
+        return self.key.partition("/")[0]
+
+    def log_item(self) -> bytes:
+        """The same uplink as an item of the device's gRPC stream: its body is the JSON of the same protobuf."""
+        event = integration.UplinkEvent.FromString(self.value)
+        item = api.LogItem(id=self.id, description="up", body=MessageToJson(event, indent=None))
+        item.time.CopyFrom(event.time)
+        item.properties["DR"], item.properties["FPort"] = str(event.dr), str(event.f_port)
+        item.properties["FCnt"], item.properties["Data"] = str(event.f_cnt), event.data.hex()
+        written: bytes = item.SerializeToString()
+        return written
+
 
 class Offer:
     """Stations that count for `messages` intervals together, the last of which ended before `now_s`, Unix seconds.
+    `stations`: so many, instead of as many as make sense.
 
     The same seed offers the same counts. Entry ids rise as a server's do: stations send one after the other within
     each interval. Every second interval of it is heard by two gateways, as it is in a city.
     """
 
-    def __init__(self, messages: int, now_s: int, seed: int = 1) -> None:
-        self._stations = max(1, min(STATIONS_MOST, messages // PER_STATION_LEAST))
+    def __init__(self, messages: int, now_s: int, seed: int = 1, *, stations: int | None = None) -> None:
+        self._stations = stations or max(1, min(STATIONS_MOST, messages // PER_STATION_LEAST))
         self._messages = messages
         self._intervals = -(-messages // self._stations)
         self._first = now_s // INTERVAL_S - self._intervals - 1
@@ -65,6 +82,11 @@ class Offer:
     def stations(self) -> int:
         """How many stations there are."""
         return self._stations
+
+    @property
+    def first(self) -> int:
+        """The number of the first interval that count frames tell."""
+        return self._first
 
     def greetings(self) -> Iterator[Entry]:
         """A status frame of each station: it names the epoch and anchors the totals."""
@@ -97,7 +119,7 @@ class Offer:
         value = _uplink(
             station, at_ms, self._f_cnt[station], frame.PORT, frame.encode(), 1 + number % _GATEWAYS
         )
-        return Entry(f"{at_ms}-0", f"{_dev_eui(station)}/{self._f_cnt[station]}", value, place, counts)
+        return Entry(f"{at_ms}-0", f"{dev_eui(station)}/{self._f_cnt[station]}", value, place, counts)
 
 
 def slug(station: int) -> str:
@@ -105,7 +127,8 @@ def slug(station: int) -> str:
     return f"station-{station}"
 
 
-def _dev_eui(station: int) -> str:
+def dev_eui(station: int) -> str:
+    """The DevEUI of a station's node."""
     return f"{0x70B3D57ED0000000 + station:016x}"
 
 
@@ -118,7 +141,7 @@ def _uplink(station: int, at_ms: int, f_cnt: int, port: int, payload: bytes, gat
     info.tenant_id, info.tenant_name = "52f14cd4-c6f1-4fbd-8f87-4025e1d49242", "City"
     info.application_id, info.application_name = "17c82e96-be03-4f38-aef3-f83d48582d97", "Counting"
     info.device_profile_id, info.device_profile_name = "14855bf7-d10d-4aee-b618-ebfcb64dc7ad", "Counting node"
-    info.device_name, info.dev_eui = f"Station {station}", _dev_eui(station)
+    info.device_name, info.dev_eui = f"Station {station}", dev_eui(station)
     tags = {
         "station": f"Station {station}",
         "channels": "in,out",

@@ -1,0 +1,32 @@
+"""The peer `naive`, which is our own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from zaehlwerk_tools.bridge_bench.peers.peer import Answers
+from zaehlwerk_tools.plan import Broker
+
+
+class Naive:
+    """What `naive` says of itself; it looks the answers up."""
+
+    name = "naive"
+    told_answers = False
+
+    def words(self, folder: Path, redis_port: int, broker: Broker, answers: Answers) -> list[str | Path]:
+        """How it is started."""
+        known = folder / "answers.json"
+        known.write_text(json.dumps(dict(answers)), encoding="utf-8")
+        module = "zaehlwerk_tools.bridge_bench.naive"
+        return [
+            sys.executable,
+            "-m",
+            module,
+            str(redis_port),
+            str(broker.port),
+            known,
+            folder / "naive.sqlite",
+        ]
