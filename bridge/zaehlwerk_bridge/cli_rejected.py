@@ -1,7 +1,10 @@
 """The commands `zaehlwerk-bridge rejected …`: look at what was rejected, try it again, or forget it."""
 
 import json
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +19,7 @@ from zaehlwerk_bridge.command_line import (
     read_settings,
     store_beside,
 )
-from zaehlwerk_bridge.rejected import Cause, RejectedRow
+from zaehlwerk_bridge.rejected import Cause, RejectedGroup, RejectedRow
 from zaehlwerk_bridge.reports import utc
 from zaehlwerk_bridge.retrying import DEALT_WITH, Retried
 from zaehlwerk_bridge.settings import Settings
@@ -27,11 +30,16 @@ _HELP = """What could not be taken, and what the broker can never take: kept wit
 All of these work beside a running bridge, which sees at once what they did, and on the store of a stopped one.
 """
 PAYLOAD_SHOWN = 24
+LINE = 80
+"""Columns of the narrowest screen that somebody may sit at."""
 
 app = typer.Typer(name="rejected", help=_HELP, no_args_is_help=True)
 
 CauseOption = Annotated[Cause | None, typer.Option("--cause", help="Only what was rejected for this cause.")]
 IdsArgument = Annotated[list[int] | None, typer.Argument(metavar="ID", help="As `list` shows them.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="Only what is of this device, by DevEUI or name.")
+]
 AllOption = Annotated[bool, typer.Option("--all", help="Everything that was rejected.")]
 
 
@@ -39,23 +47,59 @@ AllOption = Annotated[bool, typer.Option("--all", help="Everything that was reje
 def list_rejected(
     config: ConfigOption,
     cause: CauseOption = None,
+    device: DeviceOption = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the oldest.")] = 1000,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what was rejected, oldest first.
+    """Show what was rejected, oldest first. If that is much, `summary` says it in few lines.
 
     Exit status 0 also if there is nothing. 2: bad settings, or no store of this version there.
 
     Example: zaehlwerk-bridge rejected list --config /etc/zaehlwerk/bridge.toml --cause no_station
     """
     with store_beside(read_settings(config)) as store:
-        rows = store.rejected(cause, limit=limit)
+        rows = store.rejected(cause, limit=limit + 1, device=device)
+    more = len(rows) > limit
+    del rows[limit:]
     if as_json:
-        typer.echo(json.dumps({"rejected": [_as_dict(row) for row in rows]}, ensure_ascii=False))
+        content = {"rejected": [_as_dict(row) for row in rows], "more": more}
+        typer.echo(json.dumps(content, ensure_ascii=False))
         return
     for row in rows:
-        typer.echo(_line(row))
+        typer.echo(_shown(_line(row)))
     if not rows:
+        typer.echo("nothing is rejected")
+    if more:
+        complain([f"there is more than these {limit}: --limit shows it, `rejected summary` counts it"])
+
+
+@app.command()
+def summary(config: ConfigOption, as_json: JsonOption = False) -> None:
+    """Count what was rejected, by cause and by device or topic: most first, each with its newest reason.
+
+    Exit status 0 also if there is nothing. 2: bad settings, or no store of this version there.
+
+    Example: zaehlwerk-bridge rejected summary --config /etc/zaehlwerk/bridge.toml
+    """
+    with store_beside(read_settings(config)) as store:
+        groups = store.rejected_groups()
+    if as_json:
+        content = {
+            "rows": sum(group.rows for group in groups),
+            "groups": [
+                {
+                    "rows": group.rows,
+                    "oldest": utc(group.oldest_ns),
+                    "newest": _as_dict(group.newest),
+                }
+                for group in groups
+            ],
+        }
+        typer.echo(json.dumps(content, ensure_ascii=False))
+        return
+    for group in groups:
+        typer.echo(_counted(group))
+    if not groups:
         typer.echo("nothing is rejected")
 
 
@@ -65,9 +109,10 @@ def retry(
     ids: IdsArgument = None,
     every: AllOption = False,
     cause: CauseOption = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try again, after what was wrong is mended. Name ids, or --cause, or --all.
+    """Try again, after what was wrong is mended. Name ids, or --cause, --device or both, or --all.
 
     Fates: taken (in the ledger, and what follows is sent); waiting (for a status frame that names its epoch); sent (a
     message, once more); overtaken (a retained message: what its topic should say now is sent); rejected (again: it
@@ -80,7 +125,8 @@ def retry(
     settings = read_settings(config)
     overrides = {dev_eui: station.tags() for dev_eui, station in settings.stations.items()}
     now_ns = SystemClock().now_ns()
-    _each(settings, ids, every, cause, as_json, lambda store, number: store.retry(number, overrides, now_ns))
+    chosen = _Chosen(ids, every, cause, device)
+    _each(settings, chosen, as_json, lambda store, number: store.retry(number, overrides, now_ns))
 
 
 @app.command()
@@ -89,9 +135,10 @@ def drop(
     ids: IdsArgument = None,
     every: AllOption = False,
     cause: CauseOption = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Forget for ever. Name ids, or --cause, or --all.
+    """Forget for ever. Name ids, or --cause, --device or both, or --all.
 
     Fates: dropped; gone (no such id).
 
@@ -99,34 +146,50 @@ def drop(
 
     Example: zaehlwerk-bridge rejected drop --config /etc/zaehlwerk/bridge.toml 17 18
     """
-    _each(read_settings(config), ids, every, cause, as_json, lambda store, number: store.drop(number))
+    chosen = _Chosen(ids, every, cause, device)
+    _each(read_settings(config), chosen, as_json, lambda store, number: store.drop(number))
 
 
-def _each(
-    settings: Settings,
-    ids: Sequence[int] | None,
-    every: bool,
-    cause: Cause | None,
-    as_json: bool,
-    deal: Callable[[Store, int], Retried],
-) -> None:
-    if bool(ids) + every + (cause is not None) != 1:
-        complain(["name either ids, or --cause, or --all"])
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Which rows somebody means."""
+
+    ids: Sequence[int] | None
+    every: bool
+    cause: Cause | None
+    device: str | None
+
+    @property
+    def clear(self) -> bool:
+        return bool(self.ids) + self.every + (self.cause is not None or self.device is not None) == 1
+
+
+def _each(settings: Settings, chosen: _Chosen, as_json: bool, deal: Callable[[Store, int], Retried]) -> None:
+    if not chosen.clear:
+        complain(["name either ids, or --cause, --device or both, or --all"])
         raise typer.Exit(EXIT_BAD_INPUT)
     dealt: list[Retried] = []
     with store_beside(settings) as store:
-        for number in ids or [row.id for row in store.rejected(cause)]:
+        for number in chosen.ids or [row.id for row in store.rejected(chosen.cause, device=chosen.device)]:
             dealt.append(deal(store, number))
             if not as_json:
-                typer.echo(f"{number}  {dealt[-1].fate}  {dealt[-1].reason}".rstrip())
+                typer.echo(_shown(f"{number}  {dealt[-1].fate}  {dealt[-1].reason}").rstrip())
     ok = all(one.fate in DEALT_WITH for one in dealt)
     if as_json:
         rows = [{"id": one.id, "fate": str(one.fate), "reason": one.reason or None} for one in dealt]
         typer.echo(json.dumps({"ok": ok, "rows": rows}, ensure_ascii=False))
     elif not dealt:
-        typer.echo("nothing is rejected")
+        typer.echo("nothing of that is rejected")
+    elif len(dealt) > 1:
+        fates = Counter(str(one.fate) for one in dealt)
+        typer.echo(f"of {len(dealt)}: {', '.join(f'{many} {fate}' for fate, many in fates.most_common())}")
     if not ok:
         raise typer.Exit(EXIT_NOT_ALL)
+
+
+def _shown(text: str) -> str:
+    """`text` without what a screen would obey: names of devices, and what is told of frames, are anybody's."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _line(row: RejectedRow) -> str:
@@ -142,6 +205,21 @@ def _line(row: RejectedRow) -> str:
         about = f"{row.message.topic} {len(row.message.payload)} bytes"
         at_ns = row.rejected_ns
     return f"{row.id}  {utc(at_ns)}  {row.cause}  {about}  {row.reason}"
+
+
+def _counted(group: RejectedGroup) -> str:
+    row = group.newest
+    if row.event is not None:
+        name, dev_eui = row.event.device_name, row.event.dev_eui
+        about = f"{name} ({dev_eui})" if name and dev_eui else name or dev_eui or "(no device)"
+    else:
+        assert row.message is not None
+        about = row.message.topic
+    since = f"{utc(group.oldest_ns)} to {utc(row.rejected_ns)}, the newest is {row.id}:"
+    why = _shown(f"{since} {row.reason}")
+    rest = textwrap.fill(why, LINE - 1, initial_indent="    ", subsequent_indent="    ")
+    head = _shown(f"{group.rows}  {row.cause}  {about}")
+    return f"{head}\n{rest}"
 
 
 def _as_dict(row: RejectedRow) -> dict[str, Any]:

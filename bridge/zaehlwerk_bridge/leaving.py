@@ -100,6 +100,8 @@ class Leaving:
         """Put aside what no broker can take; `queues` forget it."""
         too_large, self._too_large = self._too_large, []
         for row, reason in too_large:
+            failpoint("quarantine.before")
             await self._store.quarantine(row, reason, self._clock.now_ns())
+            failpoint("quarantine.after")
             queues.more()  # the store says in a message of its own that this one was rejected
             queues.forget(row)

@@ -234,6 +234,11 @@ LEDGER: Sequence[Described] = (
         "Stations of which nothing is published until the broker was asked what another store has published of them.",
         _figure(lambda store: store.unverified),
     ),
+    Gauge(
+        "ledger_contested_stations",
+        "Stations that several devices claim: all are counted, so a street may be counted twice. The log names the devices.",
+        lambda look: len(look.bridge.claims.contested),
+    ),
 )
 
 COMMANDS: Sequence[Described] = (
@@ -306,7 +311,7 @@ GOING_OUT: Sequence[Described] = (
     ),
     Counter(
         "publishes",
-        "Answers of the broker to messages of the outbox, each retry counted.",
+        "Answers of the broker to messages of the outbox, each retry counted; and refusals of newest intervals (`last`), which hold nothing up and are not sent again.",
         _publishes,
         "reason_code",
         "of the PUBACK (MQTT 5.0, 3.4.2.1): 0 success; 16 accepted, but nobody has subscribed; from 128 on refused (135 not authorized, 151 quota exceeded)",

@@ -48,6 +48,16 @@ class RejectedRow:
     message: OutboxRow | None
 
 
+@dataclass(frozen=True, slots=True)
+class RejectedGroup:
+    """Rows of one cause and of one device, or topic."""
+
+    rows: int
+    oldest_ns: int
+    """When the first of them was rejected."""
+    newest: RejectedRow
+
+
 class Rejected:
     """The table in the transaction of `database`."""
 
@@ -92,10 +102,26 @@ class Rejected:
             "id",
         )
 
+    def groups(self) -> list[RejectedGroup]:
+        """All rows by cause and device, or topic; those with most rows first."""
+        found = self._database.execute(
+            f"SELECT many, oldest_ns, id, {_COLUMNS} FROM rejected JOIN (SELECT count(*) AS many,"  # noqa: S608 - columns
+            " min(rejected_ns) AS oldest_ns, max(id) AS newest FROM rejected GROUP BY cause, dev_eui, topic) AS grouped"
+            " ON id = newest ORDER BY many DESC, id"
+        )
+        return [RejectedGroup(many, oldest_ns, _row(*row)) for many, oldest_ns, *row in found]
+
     def rows(
-        self, cause: Cause | None = None, ids: Sequence[int] | None = None, limit: int = -1
+        self,
+        cause: Cause | None = None,
+        ids: Sequence[int] | None = None,
+        limit: int = -1,
+        device: str | None = None,
     ) -> list[RejectedRow]:
-        """The rows of `cause` (None: of all), or those of `ids`; oldest first, at most `limit` (-1: all)."""
+        """The rows of `cause` (None: of all), or those of `ids`; oldest first, at most `limit` (-1: all).
+
+        device: only those of that DevEUI, or of devices of that name.
+        """
         query = f"SELECT id, {_COLUMNS} FROM rejected"  # noqa: S608 - columns
         most = _ALL if limit < 0 else limit
         if ids is not None:
@@ -104,10 +130,16 @@ class Rejected:
             ]
             rows = [_row(*row) for found in each for row in found]
             return [row for row in rows if cause is None or row.cause is cause][:most]
-        if cause is None:
-            found = self._database.execute(f"{query} ORDER BY id LIMIT ?", (most,))
-        else:
-            found = self._database.execute(f"{query} WHERE cause = ? ORDER BY id LIMIT ?", (cause, most))
+        conditions, values = ["1 = 1"], []
+        if cause is not None:
+            conditions.append("cause = ?")
+            values.append(str(cause))
+        if device is not None:
+            conditions.append("(dev_eui = ? OR device = ?)")
+            values += [device.lower(), device]
+        found = self._database.execute(
+            f"{query} WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?", (*values, most)
+        )
         return [_row(*row) for row in found]
 
     def still(self, row: int, cause: Cause, reason: str) -> None:

@@ -44,7 +44,7 @@ certificate() { # DIRECTORY NAME HOST: for the service under its name inside, an
 
 mkdir -p secrets/bridge secrets/mosquitto certificates/public certificates/broker certificates/proxy
 
-for user in chirpstack gateway platform monitoring; do
+for user in chirpstack gateway platform technician monitoring; do
     secret "secrets/mqtt-$user.password"
 done
 secret secrets/bridge/mqtt.password
@@ -56,7 +56,7 @@ secret secrets/postgres.password
 if [ ! -e secrets/mosquitto/passwords ]; then
     {
         password_line zaehlwerk-bridge "$(cat secrets/bridge/mqtt.password)"
-        for user in chirpstack gateway platform monitoring; do
+        for user in chirpstack gateway platform technician monitoring; do
             password_line "$user" "$(cat "secrets/mqtt-$user.password")"
         done
     } > secrets/mosquitto/passwords

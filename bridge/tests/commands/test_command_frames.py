@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.tests.ledger.frames import DEV_EUI, Device, at
+from zaehlwerk_bridge.commands import results
 from zaehlwerk_bridge.commands.life import Downlink
 from zaehlwerk_bridge.commands.planning import (
     FRAME_BYTES,
     FRAME_BYTES_MOST,
+    SECRETS,
     Impossible,
     document,
     frame,
@@ -22,7 +24,7 @@ from zaehlwerk_bridge.commands.request import read_request
 from zaehlwerk_bridge.settings import CommandsSettings
 from zaehlwerk_bridge.station import Station, from_tags
 from zaehlwerk_bridge.store import Store
-from zaehlwerk_protocol.answer import OK, Answer
+from zaehlwerk_protocol.answer import BAD_ARGS, NO_RECORD, OK, Answer
 from zaehlwerk_protocol.command import GET_CONFIG, MAX_PARTS, MAX_TOKEN, SET_CONFIG, Command
 
 PLACE: Station = from_tags(
@@ -47,7 +49,7 @@ def planned(content: dict[str, object], interval_s: int | None = 900) -> list[tu
 def test_the_parts_of_settings_are_the_document_and_fit_the_slowest_data_rate(
     settings: dict[str, object],
 ) -> None:
-    for secret in ("app_key", "nwk_key"):
+    for secret in SECRETS:
         settings.pop(secret, None)
     if not settings:
         return
@@ -126,11 +128,47 @@ def _said(*pieces: bytes) -> list[Downlink]:
 
 def test_what_a_node_says_of_its_settings_is_told_whole_or_as_bytes_and_never_a_key() -> None:
     assert document(_said(b'{"a":', b"1}")) == {"settings": {"a": 1}}
+    assert document(_said(b'{"5":300,"13":[{"1":"kfz"}]}')) == {
+        "settings": {"interval_s": 300, "channels": [{"class": "kfz"}]}
+    }
     assert document(_said(b'{"app_key":"00","a":1}')) == {"settings": {"a": 1}}
+    assert document(_said(b'{"3":"00","a":1,"app_key":"00"}')) == {"settings": {"a": 1}}
     assert document(_said(b"\xff")) == {"document": "ff"}
     assert document(_said(b"[1]")) == {"document": b"[1]".hex()}
     nothing = Downlink(0, 0, b"", result=OK, data=Answer(0, GET_CONFIG, OK).encode())
     assert document([nothing]) == {}
+
+
+@pytest.mark.parametrize("name", ["app_key", "nwk_key", "3"])
+def test_a_key_never_goes_to_a_node_by_whatever_name(name: str) -> None:
+    with pytest.raises(Impossible, match=r"(app|nwk)_key never travels"):
+        planned({"command": "set_config", "settings": {"interval_s": 300, name: "00" * 16}})
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            (b"interval_s: must be a whole number from 60 to 3600",),
+            {"reason": "interval_s: must be a whole number from 60 to 3600"},
+        ),
+        (("Straße".encode()[:5],), {"reason": "Stra"}),
+        ((), {}),
+        ((b"",), {"data": [""]}),
+        ((7, b"x"), {"data": [7, "78"]}),
+    ],
+)
+def test_what_a_node_says_is_wrong_with_arguments_is_told_in_its_words(
+    said: tuple[object, ...], told: dict[str, object]
+) -> None:
+    content = results.foreign(Answer(1, SET_CONFIG, BAD_ARGS, said), at(0))["answer"]
+    assert content.items() >= {"result": "bad_args", **told}.items()
+    assert content.keys() == {"received", "token", "result", *told}
+
+
+def test_data_of_other_results_is_no_reason() -> None:
+    content = results.foreign(Answer(1, SET_CONFIG, NO_RECORD, (b"abc",)), at(0))["answer"]
+    assert content["data"] == ["616263"]
 
 
 def test_no_two_commands_that_are_kept_of_a_node_have_the_same_token() -> None:

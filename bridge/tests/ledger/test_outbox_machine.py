@@ -1,12 +1,13 @@
 """Store, ledger and outbox as one machine against a model: whatever happens in whatever order, the sums are the model's.
 
-`ZAEHLWERK_MACHINE_EXAMPLES` in the environment: so many lives instead of a few.
+`make long` tries 500 lives. `ZAEHLWERK_MACHINE_EXAMPLES` in the environment: so many instead of a few.
 """
 
 import json
 import os
 import random
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from bridge.tests.ledger.frames import Device, at
 from bridge.tests.ledger.test_consumer_document import Sqlite
+from bridge.tests.ledger.test_restoring import Broker
 from zaehlwerk_bridge import store as store_module
+from zaehlwerk_bridge.database import sqlite_code
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.outbox import OutboxRow
 from zaehlwerk_bridge.republishing import Period
@@ -26,6 +36,7 @@ from zaehlwerk_bridge.retrying import Retry
 from zaehlwerk_bridge.store import Store
 
 EXAMPLES = int(os.environ.get("ZAEHLWERK_MACHINE_EXAMPLES", "30"))
+MANY_EXAMPLES = 500
 STEPS = 40
 pytestmark = pytest.mark.timeout(300 + 2 * EXAMPLES)
 LATE_NS = at(400)
@@ -68,6 +79,9 @@ class BridgeMachine(RuleBasedStateMachine):
         self.passed_over: set[bytes] = set()  # put aside before the platform had them, and not sent since
         self.published: list[OutboxRow] = []  # what the broker has taken, whether or not the store knows
         self.platform = Sqlite()
+        self.broker = Broker()  # has the checkpoints
+        self.forgotten = False  # whether something may be too old to be published again
+        self.backup: bool | None = None  # whether it was so when the backup was made; None: there is none
         self.store = self._opened(self._directory())
 
     def _opened(self, directory: Path) -> Store:
@@ -173,6 +187,66 @@ class BridgeMachine(RuleBasedStateMachine):
         taken[0].laid_out(new)
         self.store = self._opened(new)
 
+    @rule(data=st.data())
+    def commit_on_a_full_disk(self, data: st.DataObject) -> None:
+        """It is refused as a whole, and can be read again; or there was room enough."""
+        some = self._some(data)
+        database = self.store._database
+        pages = database.execute("PRAGMA page_count").fetchone()[0]
+        database.execute(f"PRAGMA max_page_count = {pages}")
+        try:
+            self.store.commit([event for event, _ in some], LATE_NS)
+        except sqlite3.OperationalError as error:
+            if sqlite_code(error) != sqlite3.SQLITE_FULL:
+                raise
+            assert self._in_outbox() == self.waiting
+        else:
+            self.known = max(self.known, *(total for _, total in some))
+            assert self.waiting.items() <= self._in_outbox().items()
+            self.waiting = self._in_outbox()
+        finally:
+            database.execute(f"PRAGMA max_page_count = {1 << 30}")
+
+    # The retention is months. What waits for longer, and is lost with the disk then, no backup could tell anew.
+    @precondition(lambda self: not self.put_aside)
+    @rule(back=st.integers(0, 10))
+    def publish_all_and_forget(self, back: int) -> None:
+        """Housekeeping: nothing is told because of it, and the sums of whoever has them do not change."""
+        self._publish(len(self.waiting))
+        self.store.acknowledged(list(self.waiting))
+        self.waiting = {}
+        self._done(lambda: self._until_forgotten(at(self.number - back)))
+        self.forgotten = True
+
+    def _until_forgotten(self, before_ns: int) -> None:
+        while self.store.forget(before_ns, 20):
+            pass
+
+    @rule()
+    def back_up(self) -> None:
+        copy = sqlite3.connect(self.root / "backup.sqlite")
+        self.store._database.backup(copy)
+        copy.close()
+        self.backup = self.forgotten
+
+    @precondition(lambda self: self.backup is not None)
+    @rule()
+    def restore_and_read_again(self) -> None:
+        """The disk is lost: the backup is put back, and the source's history read again."""
+        self.store.close()
+        directory = self._directory()
+        shutil.copy(self.root / "backup.sqlite", directory / "bridge.sqlite")
+        self.store = Store(directory / "bridge.sqlite")
+        self.store._database.execute("PRAGMA synchronous = OFF")
+        assert self.store.put_back
+        assert self.backup is not None
+        self.forgotten = self.backup
+        self.broker._reconcile(self.store, self.store.unverified([STATION]), LATE_NS)
+        self.store.commit([event for event, _ in self.heard], LATE_NS)
+        self.known = max(total for _, total in self.heard)
+        self.waiting = self._in_outbox()
+        self.put_aside = {row.id: row.message for row in self.store.rejected() if row.message is not None}
+
     @rule()
     def restart(self) -> None:
         self.store.close()
@@ -188,8 +262,16 @@ class BridgeMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def publish_some(self, data: st.DataObject) -> None:
         """The broker takes the oldest ones that wait; the platform has them, the store does not know it yet."""
-        rows = _counts(self.store.outbox(0, 1 << 30))
-        rows = rows[: data.draw(st.integers(1, len(rows)))]
+        self._publish(data.draw(st.integers(1, len(self.waiting))))
+
+    def _publish(self, most: int) -> None:
+        rows: list[OutboxRow] = []
+        for row in self.store.outbox(0, 1 << 30):
+            if len(rows) == most:
+                break
+            if row.topic.endswith("/checkpoint"):
+                self.broker.retained[row.topic.split("/")[-2]] = row.payload
+            rows += _counts([row])
         self.platform.take(rows)
         self.published += rows
         self.passed_over -= {row.payload for row in rows}
@@ -242,6 +324,20 @@ class BridgeMachine(RuleBasedStateMachine):
     def _retried(self, number: int) -> None:
         assert self.store.retry(number, {}, LATE_NS).fate is Retry.SENT
 
+    @precondition(lambda self: self.put_aside and not self.forgotten)
+    @rule(data=st.data())
+    def drop_and_republish(self, data: st.DataObject) -> None:
+        """What was dropped is lost, and not what it said: that is published again."""
+        number = data.draw(st.sampled_from(sorted(self.put_aside)))
+        del self.put_aside[number]
+        self._done(lambda: self._dropped(number))
+        assert not self.store.rejected(ids=[number])
+
+    def _dropped(self, number: int) -> None:
+        assert self.store.drop(number).fate is Retry.DROPPED
+        assert self.store.drop(number).fate is Retry.GONE
+        self.store.republish(STATION, Period(), LATE_NS)
+
     @precondition(lambda self: self.known)
     @rule()
     def republish(self) -> None:
@@ -277,3 +373,10 @@ class BridgeMachine(RuleBasedStateMachine):
 
 BridgeMachine.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None)
 TestWhatAPlatformHoldsIsWhatIsKnown = BridgeMachine.TestCase
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300 + 6 * MANY_EXAMPLES)
+def test_so_it_is_in_hundreds_of_lives() -> None:
+    many = settings(max_examples=MANY_EXAMPLES, stateful_step_count=STEPS, deadline=None)
+    run_state_machine_as_test(BridgeMachine, settings=many)

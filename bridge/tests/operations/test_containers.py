@@ -462,6 +462,14 @@ def test_the_bridge_may_publish_what_it_must_and_nothing_else(client: Callable[.
         assert bridge.publish(topic) == NOT_AUTHORIZED
 
 
+def test_a_technician_reads_all_and_may_write_count_tests_only(client: Callable[..., Client]) -> None:
+    bridge, technician, platform = client("zaehlwerk-bridge"), client("technician"), client("platform")
+    assert technician.hears("zaehlwerk/v1/neutor/count", bridge)
+    assert platform.hears("zaehlwerk/v1/neutor/count-test", technician)
+    for kind in ("count", "command", "checkpoint"):
+        assert technician.publish(f"zaehlwerk/v1/neutor/{kind}") == NOT_AUTHORIZED
+
+
 def test_the_platform_reads_all_and_may_write_commands_only(client: Callable[..., Client]) -> None:
     bridge, platform = client("zaehlwerk-bridge"), client("platform")
     for kind in OF_THE_BRIDGE:

@@ -1,6 +1,6 @@
 """Events that nobody should send, in great numbers: each has a fate with a name, and a counter beside them loses nothing.
 
-`ZAEHLWERK_BAD_EVENTS` in the environment: so many instead of a few; `ZAEHLWERK_BAD_SEED`: others.
+`make long` sends 100,000. `ZAEHLWERK_BAD_EVENTS` in the environment: so many instead of a few; `ZAEHLWERK_BAD_SEED`: others.
 """
 
 from __future__ import annotations
@@ -10,22 +10,29 @@ import base64
 import json
 import os
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
-from bridge.tests.service.node import Node
+from bridge.tests.service.manual_clock import ManualClock
+from bridge.tests.service.node import Item, Node
 from bridge.tests.service.redis_server import EventStream, event_bytes
+from bridge.tests.service.rig import Rig
 from bridge.tests.service.subscriber import Subscriber
 from bridge.tests.service.test_redis_source import acknowledged
 from bridge.tests.service.until import until
+from zaehlwerk_bridge import claims
 from zaehlwerk_bridge.intake import Fate
+from zaehlwerk_bridge.metrics import registry
 from zaehlwerk_bridge.rejected import Cause
 from zaehlwerk_bridge.service import Bridge
 from zaehlwerk_bridge.store import Store
 
 EVENTS = int(os.environ.get("ZAEHLWERK_BAD_EVENTS", "1500"))
+MANY_EVENTS = 100_000
 SEED = int(os.environ.get("ZAEHLWERK_BAD_SEED", "1"))
 EACH_S = 0.02
 """So long an event may take on a machine that does much else."""
@@ -120,10 +127,15 @@ class Mutations:
         return value[:at] + value[self._dice.randrange(at + 1) :]
 
 
-def _put(stream: EventStream, entries: list[dict[str, bytes]]) -> None:
+def _fields(item: Item) -> dict[str, bytes]:
+    return {item.description: event_bytes(item.description, json.loads(item.body))}
+
+
+def _put(stream: EventStream, entries: list[dict[str, bytes]], first_ms: int) -> None:
+    """A millisecond apart: one device does not say several things at one time."""
     pipeline = stream.client.pipeline(transaction=False)
-    for fields in entries:
-        pipeline.xadd(stream.key, fields)
+    for at_ms, fields in enumerate(entries, first_ms):
+        pipeline.xadd(stream.key, fields, id=f"{at_ms}-0")
     pipeline.execute()
 
 
@@ -132,21 +144,30 @@ async def _stored(bridge: Bridge, stream: EventStream, events: int) -> None:
     await bridge.quiet()
 
 
-@pytest.mark.timeout(180 + 2 * EACH_S * EVENTS)
+def _timeout(events: int) -> pytest.MarkDecorator:
+    return pytest.mark.timeout(180 + 2 * EACH_S * events)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param(EVENTS, id="some", marks=_timeout(EVENTS)),
+        pytest.param(MANY_EVENTS, id="many", marks=[pytest.mark.long, _timeout(MANY_EVENTS)]),
+    ],
+)
 async def test_each_of_many_mutated_events_has_a_named_fate_and_the_bridge_runs_on(
-    bridge_at: Callable[..., Any], stream: EventStream, subscribe: Callable[..., Subscriber]
+    events: int, bridge_at: Callable[..., Any], stream: EventStream, subscribe: Callable[..., Subscriber]
 ) -> None:
     mutations, sound, platform = Mutations(SEED), Node("a84041ffff000001", SOUND, epoch=0x1001), subscribe()
-    stream.put(sound.status())
+    at_ms = time.time_ns() // 1_000_000 - 2 * events
+    _put(stream, [_fields(sound.status())], at_ms)
     async with bridge_at() as bridge:
-        left = EVENTS
-        while left:
-            some = min(left, 500)
-            _put(stream, [mutations.next() for _ in range(some)])
-            stream.put(sound.count(3))
-            left -= some
-        await _stored(bridge, stream, EVENTS)
-        async with asyncio.timeout(30 + EACH_S * EVENTS):
+        for done in range(0, events, 500):
+            some = [mutations.next() for _ in range(min(events - done, 500))]
+            at_ms += 1000
+            _put(stream, [*some, _fields(sound.count(3))], at_ms)
+        await _stored(bridge, stream, events)
+        async with asyncio.timeout(30 + EACH_S * events):
             await bridge.published()
         await platform.until(lambda: platform.sums().get(SOUND.lower()) == sound.total, 60)
         assert not bridge.disk_trouble
@@ -156,11 +177,11 @@ async def test_each_of_many_mutated_events_has_a_named_fate_and_the_bridge_runs_
             row.reason for row in await bridge.ask(Store.rejected, Cause.INTERNAL)
         ][:3]
         rejected = await bridge.ask(Store.rejected)
-        assert len(rejected) == bridge.counts.fates[Fate.REJECTED] > EVENTS // 20
+        assert len(rejected) == bridge.counts.fates[Fate.REJECTED] > events // 20
         assert all(row.reason and row.cause for row in rejected)
         assert {Cause.UNREADABLE, Cause.UNDECODABLE, Cause.NO_STATION} <= {row.cause for row in rejected}
         # Those that nothing is wrong with are counted nevertheless.
-        assert bridge.counts.fates[Fate.DECODED] > EVENTS // 20
+        assert bridge.counts.fates[Fate.DECODED] > events // 20
         assert not any("#" in topic or "+" in topic for topic in platform.topics())
 
 
@@ -197,20 +218,32 @@ async def test_a_tag_that_contradicts_another_is_rejected_by_name_until_it_is_me
         await platform.until(lambda: platform.sums() == {"neutor": 16})
 
 
-async def test_two_devices_that_claim_one_station_are_both_counted_and_never_mixed(
-    bridge_at: Callable[..., Any], stream: EventStream, subscribe: Callable[..., Subscriber]
+async def test_two_devices_that_claim_one_station_are_both_counted_never_mixed_and_told_to_the_operator(
+    bridge_at: Callable[..., Any],
+    stream: EventStream,
+    subscribe: Callable[..., Subscriber],
+    rig: Rig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A node that was replaced and goes on beside the new one: each has records of its own, by its epoch."""
+    monkeypatch.setattr(claims, "EVERY_S", 0.05)
     old = Node("70b3d57ed0000001", "Neutor", epoch=0x1111)
     new = Node("70b3d57ed0000002", "Neutor", epoch=0x2222)
     platform = subscribe()
     stream.put(old.status(), new.status())
     for _ in range(5):
         stream.put(old.count(3), new.count(4))
-    async with bridge_at() as bridge:
-        await _stored(bridge, stream, 12)
+    async with bridge_at(clock=ManualClock(old.now_s * 10**9)) as bridge:
+        await until(lambda: acknowledged(stream), 30)
         await platform.until(lambda: platform.sums() == {"neutor": 35})
         assert bridge.counts.rejected == 0
+        await until(lambda: bridge.claims.contested == {"neutor": (old.dev_eui, new.dev_eui)})
+        shown = generate_latest(registry(bridge)).decode()
+        assert "\nzaehlwerk_bridge_ledger_contested_stations 1.0\n" in shown
+    said = [json.loads(line) for line in rig.logged.getvalue().splitlines() if "claim" in line]
+    assert [(entry["level"], entry["station"], entry["devices"]) for entry in said] == [
+        ("warning", "neutor", [old.dev_eui, new.dev_eui])
+    ]
     epochs = {
         record["id"].split(".")[1] for content in platform.of("/count") for record in content["records"]
     }

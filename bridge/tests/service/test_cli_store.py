@@ -6,8 +6,12 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from bridge.tests.ledger.frames import Device, at
 from bridge.tests.service.node import Item, Node
 from bridge.tests.service.rig import Rig
 from bridge.tests.service.subscriber import Subscriber
@@ -85,6 +89,7 @@ async def test_what_stays_is_status_4_and_its_reason_is_told(rig: Rig) -> None:
     )
     assert retried[0] == 4
     lines = retried[1].splitlines()
+    assert lines[-1] == "of 2: 1 rejected, 1 nothing"
     assert lines[0].startswith("1  rejected  tag classes: 'unicycle'")
     assert lines[1].startswith("2  nothing  body is not JSON")
     assert (gone[0], json.loads(gone[1])) == (
@@ -92,8 +97,63 @@ async def test_what_stays_is_status_4_and_its_reason_is_told(rig: Rig) -> None:
         {"ok": False, "rows": [{"id": 99, "fate": "gone", "reason": None}]},
     )
     assert both[:2] == (2, "")
-    assert both[2] == "zaehlwerk-bridge: name either ids, or --cause, or --all\n"
-    assert (await runs("rejected", "drop", "--config", path, "--all"))[:2] == (0, "1  dropped\n2  dropped\n")
+    assert both[2] == "zaehlwerk-bridge: name either ids, or --cause, --device or both, or --all\n"
+    assert (await runs("rejected", "drop", "--config", path, "--all"))[:2] == (
+        0,
+        "1  dropped\n2  dropped\nof 2: 2 dropped\n",
+    )
+
+
+@pytest.fixture
+def many(rig: Rig) -> str:
+    """The settings of a store that has rejected much: by device, and with a name that a screen would obey."""
+    store = Store(rig.directory / "bridge.sqlite")
+    events = []
+    for number in range(30):
+        name = ("Bürgerstraße", "Hafen\x1b[2J")[number % 2]
+        device = Device(f"70b3d57ed000000{number % 2}")
+        event = device.event(b"\xff" * 9, at(number // 2))
+        events.append(replace(event, device_name=name, dedup_id=str(number), cursor=f"{number + 1}-0"))
+    store.commit(events, at(100))
+    store.close()
+    return str(configured(rig))
+
+
+async def test_much_that_was_rejected_is_counted_by_cause_and_device(many: str) -> None:
+    status, out, _ = await runs("rejected", "summary", "--config", many)
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[0] == "15  undecodable  Bürgerstraße (70b3d57ed0000000)"
+    assert lines[3].startswith("15  undecodable  Hafen")
+    assert all(len(line) <= 80 for line in lines)
+    assert "\x1b" not in out
+    content = json.loads((await runs("rejected", "summary", "--config", many, "--json"))[1])
+    assert content["rows"] == 30
+    assert [group["rows"] for group in content["groups"]] == [15, 15]
+    assert content["groups"][0]["newest"]["id"] == 29
+
+
+async def test_a_list_that_is_cut_off_says_so(many: str) -> None:
+    _, out, err = await runs("rejected", "list", "--config", many, "--limit", "3")
+    assert len(out.splitlines()) == 3
+    assert "\x1b" not in out
+    assert err.startswith("zaehlwerk-bridge: there is more than these 3")
+    _, out, err = await runs("rejected", "list", "--config", many, "--limit", "30")
+    assert (len(out.splitlines()), err) == (30, "")
+    content = json.loads((await runs("rejected", "list", "--config", many, "--limit", "3", "--json"))[1])
+    assert content["more"] is True
+
+
+async def test_a_device_is_chosen_by_name_or_eui_alone_or_with_a_cause(many: str) -> None:
+    for device in ("Bürgerstraße", "70B3D57ED0000000"):
+        content = json.loads(
+            (await runs("rejected", "list", "--config", many, "--device", device, "--json"))[1]
+        )
+        assert [row["id"] for row in content["rejected"]] == list(range(1, 31, 2))
+    words = ("rejected", "drop", "--config", many, "--device", "Bürgerstraße", "--cause")
+    assert (await runs(*words, "no_station"))[1] == "nothing of that is rejected\n"
+    assert (await runs(*words, "undecodable"))[1].endswith("of 15: 15 dropped\n")
+    assert json.loads((await runs("rejected", "summary", "--config", many, "--json"))[1])["rows"] == 15
 
 
 async def test_records_are_republished_beside_a_running_bridge_and_change_no_sum(

@@ -139,11 +139,26 @@ async def test_settings_go_down_in_as_many_frames_as_they_take_and_one_answer_is
     assert told["frames"]["all"] == parts
 
 
-async def test_a_nodes_settings_come_up_in_parts_and_are_told_as_one_without_keys(
+async def test_settings_that_a_node_does_not_take_come_back_with_its_reason(
     rig: Rig, operator: Operator
 ) -> None:
     node = await counting(rig)
-    document = json.dumps({"interval_s": 900, "app_key": "00" * 16}).encode()
+    async with rig.bridge(commands_enabled=True) as bridge:
+        await listening(bridge, rig)
+        operator.send("one", "s", "set_config", settings={"flow_every": 99})
+        await until(lambda: len(rig.server.enqueued) == 1)
+        await rig.server.transmit(EUI)
+        await answered(rig, node, answers.BAD_ARGS, b"flow_every: must be a whole number from 0 to 96")
+        told = await operator.until("s", "answered")
+    assert told["answer"]["result"] == "bad_args"
+    assert told["answer"]["reason"] == "flow_every: must be a whole number from 0 to 96"
+
+
+async def test_a_nodes_settings_come_up_in_parts_and_are_told_as_one_by_name_without_secrets(
+    rig: Rig, operator: Operator
+) -> None:
+    node = await counting(rig)
+    document = json.dumps({"5": 900, "13": [{"1": "bicycle", "6": 4}], "3": "00" * 16}).encode()
     pieces = [document[at : at + 20] for at in range(0, len(document), 20)]
     async with rig.bridge(commands_enabled=True) as bridge:
         await listening(bridge, rig)
@@ -154,7 +169,7 @@ async def test_a_nodes_settings_come_up_in_parts_and_are_told_as_one_without_key
             await answered(rig, node, answers.OK, len(pieces), piece)
         told = await operator.until("g", "answered")
     assert [command.args for command in asked(rig)] == [(part,) for part in range(len(pieces))]
-    assert told["answer"]["settings"] == {"interval_s": 900}
+    assert told["answer"]["settings"] == {"interval_s": 900, "channels": [{"class": "bicycle", "pin": 4}]}
 
 
 async def test_a_command_that_the_node_did_not_hear_is_sent_again_with_its_token_and_not_for_ever(

@@ -17,6 +17,7 @@ from zaehlwerk_bridge.commands.life import Stage
 from zaehlwerk_bridge.commands.queue_calls import CallFailed, Failure, Item, QueueCalls
 from zaehlwerk_bridge.commands.store_calls import Due
 from zaehlwerk_bridge.errors import SettingsError
+from zaehlwerk_bridge.failpoints import failpoint
 from zaehlwerk_bridge.settings import HealingSettings
 from zaehlwerk_bridge.sources.connection import Connection
 from zaehlwerk_bridge.store import Store
@@ -190,11 +191,13 @@ class Dispatcher:
         others = [one.id for one in items if one.id != item]
         if not await self._store.durably(store_calls.begin_enqueue, seq, part, others, now_ns):
             return now_ns + 1  # its fate has changed meanwhile
+        failpoint("enqueue.begun")
         if item is None:
             try:
                 item = await self._calls.enqueue(
                     due.dev_eui, payload, due.expires_ns, confirmed=due.confirmed
                 )
+                failpoint("enqueue.taken")
             except CallFailed as error:
                 if error.failure in (Failure.RIGHTS, Failure.IN_VAIN):
                     await self._store.durably(store_calls.absent, seq, part, now_ns)
@@ -207,6 +210,7 @@ class Dispatcher:
                     self._pause(str(error), now_ns)
                 return now_ns + LOOK_NS
         await self._queued(due, item)
+        failpoint("enqueue.noted")
         self.counts.enqueued += 1
         self._log.info("command is queued", dev_eui=due.dev_eui, command=due.kind, item=item)
         return None

@@ -11,6 +11,7 @@ from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.commands import store_calls
 from zaehlwerk_bridge.commands.session import CommandSession
 from zaehlwerk_bridge.errors import ClientTakenOver, SettingsError
+from zaehlwerk_bridge.failpoints import failpoint
 from zaehlwerk_bridge.messages import VERSION
 from zaehlwerk_bridge.mqtt_session import FIRST_ERROR, SESSION_TAKEN_OVER, ConnectFailed, SessionEnd
 from zaehlwerk_bridge.secret_file import SecretFile
@@ -100,6 +101,7 @@ class CommandListener:
                     return session.ended.result()
                 mid, topic, payload = getting.result()
                 await self._take(topic, payload)
+                failpoint("command.before-acknowledge")
                 if mid and not session.ended.done():
                     session.done(mid)
         finally:

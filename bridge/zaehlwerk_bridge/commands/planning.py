@@ -24,6 +24,7 @@ from zaehlwerk_bridge.commands.request import (
     TimeRequest,
     seconds,
 )
+from zaehlwerk_bridge.commands.setting_names import NAMES, named
 from zaehlwerk_bridge.station import Station
 from zaehlwerk_protocol import command
 from zaehlwerk_protocol.answer import Answer
@@ -36,8 +37,9 @@ FRAME_BYTES_MOST = 51
 HASH_BYTES = 4
 MAX_BACKFILLS = 8
 """Frames of one backfill command: more intervals than a node keeps."""
-SECRETS = frozenset({"app_key", "nwk_key"})
-"""Settings that never travel: neither to a node nor from it."""
+_SECRET = frozenset({"app_key", "nwk_key"})
+SECRETS = _SECRET | {key for key, name in NAMES.items() if name in _SECRET}
+"""Settings that never travel, by name and by key: neither to a node nor from it."""
 
 Arguments = tuple[object, ...]
 
@@ -117,7 +119,8 @@ def _parts(settings: Mapping[str, Any]) -> tuple[Arguments, ...]:
     """The document in as many parts as it takes; larger parts only if it would not fit otherwise."""
     secret = sorted(SECRETS & set(settings))
     if secret:
-        raise Impossible(f"{secret[0]} never travels; it is set where the node is")
+        name = NAMES.get(secret[0], secret[0])
+        raise Impossible(f"{name} never travels; it is set where the node is")
     try:
         text = json.dumps(
             settings, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
@@ -169,7 +172,7 @@ def further_parts(answer: Answer) -> int | None:
 
 
 def document(downlinks: Sequence[Downlink]) -> dict[str, Any]:
-    """The settings that the answers to a get_config hold, as they are told; without keys, whatever the node sent."""
+    """The settings that the answers to a get_config hold, by name; without those that are secret, whatever the node sent."""
     pieces = []
     for downlink in downlinks:
         answer = Answer.decode(downlink.data) if downlink.data is not None else None
@@ -184,4 +187,4 @@ def document(downlinks: Sequence[Downlink]) -> dict[str, Any]:
         return {"document": whole.hex()}
     if not isinstance(content, dict):
         return {"document": whole.hex()}
-    return {"settings": {name: value for name, value in content.items() if name not in SECRETS}}
+    return {"settings": named({name: value for name, value in content.items() if name not in SECRETS})}

@@ -8,7 +8,7 @@ from zaehlwerk_bridge.commands.life import Fate, Stage
 from zaehlwerk_bridge.commands.planning import document
 from zaehlwerk_bridge.reports import RESULTS, utc
 from zaehlwerk_protocol import command
-from zaehlwerk_protocol.answer import INCOMPLETE, OK, Answer
+from zaehlwerk_protocol.answer import BAD_ARGS, INCOMPLETE, OK, Answer
 
 Content = dict[str, Any]
 
@@ -75,9 +75,21 @@ def _answer(answer: Answer) -> Content:
         "token": answer.token,
         "result": RESULTS.get(answer.result, str(answer.result)),
     }
-    if answer.data and answer.kind != command.GET_CONFIG:
+    why = _reason(answer)
+    if why is not None:
+        content["reason"] = why
+    elif answer.data and answer.kind != command.GET_CONFIG:
         content["data"] = [_plain(value) for value in answer.data]
     return content
+
+
+def _reason(answer: Answer) -> str | None:
+    """What a node says is wrong with arguments (firmware/README.md, Commands); None: it does not say, or says something else."""
+    said = answer.data[0] if len(answer.data) == 1 else None
+    if answer.result != BAD_ARGS or not isinstance(said, bytes) or not said:
+        return None
+    # The frame's end may have cut a letter of several bytes.
+    return said.decode("utf-8", "ignore") or None
 
 
 def _plain(value: object) -> object:
