@@ -10,7 +10,7 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from zaehlwerk_bridge.checkpoint import CheckpointError, read_checkpoint
+from zaehlwerk_bridge.checkpoint import KIND, CheckpointError, is_epoch, read_checkpoint
 from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.holds import Holds
 from zaehlwerk_bridge.messages import Topics
@@ -66,6 +66,7 @@ class Asking:
         self._held = held
         self._verified: set[str] = set()
         self._doubtful: set[str] = set()
+        self._begun: dict[str, set[str]] = {}  # epochs that doubtful stations begin to tell of
         self._question: Question | None = None
         self._queues = StationQueues(0)
 
@@ -73,14 +74,29 @@ class Asking:
         """A connection has begun, with `queues`: what was asked on the one before is not answered any more."""
         self._queues = queues
         self._doubtful.clear()
+        self._begun.clear()
         self._question = None
 
-    def allows(self, station: str) -> bool:
-        """Whether messages of `station` may be published; if not, it is asked for from now on."""
-        if not station or station in self._verified:
+    def allows(self, station: str, topic: str = "") -> bool:
+        """Whether the next message of `station`, on `topic`, may be published; if not, it is asked for from now on.
+
+        Before the first record of an epoch there stands the epoch's checkpoint. Another station may have had its node
+        before, and that nobody could ask while the epoch was not known.
+        """
+        epoch = self._epoch(topic)
+        if not station or (station in self._verified and (not epoch or epoch in self._verified)):
             return True
         self._doubtful.add(station)
+        if epoch:
+            self._begun.setdefault(station, set()).add(epoch)
         return False
+
+    def _epoch(self, topic: str) -> str:
+        """The name of the epoch whose checkpoint is at `topic`; empty: it is no such topic."""
+        if not topic.endswith(KIND):
+            return ""
+        name = self._topics.station(topic) or ""
+        return name if is_epoch(name) else ""
 
     @property
     def due(self) -> bool:
@@ -135,7 +151,7 @@ class Asking:
             return None
         groups = await self._store.unverified(doubtful)
         for station in doubtful.difference(*groups):
-            self._verified.add(station)
+            self._verified |= {station} | self._begun.pop(station, set())
             self._queues.retry(station)
             self._moved()
         if not groups:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from zaehlwerk_bridge.database import BUSY_S, SCHEMA_VERSION, SchemaError, open_database
 from zaehlwerk_bridge.errors import BridgeError
+from zaehlwerk_bridge.store_figures import STATIONS
 from zaehlwerk_bridge.store_lock import StoreLock
 
 TABLES = frozenset({"station", "record", "outbox", "cursor"})
@@ -144,7 +145,7 @@ def _looked_at(path: Path, name: Path) -> Copied:
         tables = {table for (table,) in copy.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         if not schema or not tables >= TABLES:
             raise BackupError(f"{name}: is no store of a bridge")
-        stations = int(copy.execute("SELECT count(*) FROM station").fetchone()[0])
+        stations = int(copy.execute(STATIONS).fetchone()[0])
         waiting = int(copy.execute("SELECT count(*) FROM outbox").fetchone()[0])
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -3,6 +3,9 @@
 A checkpoint goes out before the first message that it covers, and says more than was published yet: revisions and
 intervals ahead, so that a new one is needed rarely. A store that is a copy, or new, reads it, and knows what it must
 neither repeat nor add to. Pure.
+
+An epoch has a checkpoint too, which names the stations that have records of it and nothing else. A store that begins with a
+node that was moved while nobody listened finds by it where the node was counted before.
 """
 
 import json
@@ -15,6 +18,7 @@ from zaehlwerk_bridge.ledger.record import read_id
 KIND = "checkpoint"
 REVISIONS_AHEAD = 1000
 INTERVALS_AHEAD = 24
+_EPOCH = "epoch."
 
 
 class CheckpointError(ValueError):
@@ -37,13 +41,13 @@ class Checkpoint:
 
     station: str
     revision: int
-    """No higher one was published."""
+    """No higher one was published. Of an epoch: nothing."""
     ranges: Sequence[Range]
     """Intervals that may have a record each."""
     spans: Sequence[str]
     """Ids of all other records that may stand."""
     company: Sequence[str] = ()
-    """Other stations that have records of the same epochs: a node was moved from one to the other."""
+    """Other stations that have records of the same epochs: a node was moved from one to the other. Of an epoch: all of them."""
 
     def content(self) -> dict[str, Any]:
         """The message's content."""
@@ -59,8 +63,24 @@ class Checkpoint:
         }
 
 
+def epoch_name(epoch: int) -> str:
+    """What stands for an epoch where checkpoints name stations; no station is called so, for a slug has no full stop."""
+    return f"{_EPOCH}{epoch:08x}"
+
+
+def is_epoch(name: str) -> bool:
+    """Whether `name` stands for an epoch and not for a station."""
+    return name.startswith(_EPOCH)
+
+
+def epoch_at(topic: str) -> int | None:
+    """The epoch whose checkpoint is at `topic`; None: it is a station's."""
+    name = topic.split("/")[-2]
+    return int(name.removeprefix(_EPOCH), 16) if is_epoch(name) else None
+
+
 def read_checkpoint(payload: bytes, station: str) -> Checkpoint:
-    """Return what the retained message of `station` says. Raises CheckpointError."""
+    """Return what the retained message of `station`, or of an epoch by its name, says. Raises CheckpointError."""
     try:
         content: Mapping[str, Any] = json.loads(payload)
         if content["station"] != station:

@@ -14,7 +14,10 @@ _SEEN = "INSERT INTO seen (dev_eui, dedup_id, received_ns) VALUES (?, ?, ?)"
 _UNLESS_KNOWN = " ON CONFLICT DO NOTHING RETURNING dev_eui, dedup_id"
 _SEE = f"{_SEEN}{_UNLESS_KNOWN}"
 _SEE_MANY = f"{of_many_rows(_SEEN)}{_UNLESS_KNOWN}"
+_SEE_ALL = f"INSERT INTO seen SELECT * FROM unnest(?::text[], ?::text[], ?::bigint[]){_UNLESS_KNOWN}"  # noqa: S608 - constants
+"""Of a shared store, where each statement costs a way to the server and back: column by column."""
 PUT = upsert("cursor", "source, stream, position", "source, stream")
+POSITION = "SELECT position FROM cursor WHERE source = ? AND stream = ?"
 
 
 class Cursors:
@@ -37,9 +40,7 @@ class Cursors:
 
     def cursor(self, source: str, stream: str) -> str | None:
         """Up to where `stream` of `source` has been taken."""
-        row = self._database.execute(
-            "SELECT position FROM cursor WHERE source = ? AND stream = ?", (source, stream)
-        ).fetchone()
+        row = self._database.execute(POSITION, (source, stream)).fetchone()
         return None if row is None else str(row[0])
 
     def new(self, events: Sequence[Event]) -> list[bool]:
@@ -71,6 +72,10 @@ class Cursors:
     def _unseen(self, named: Sequence[tuple[str, str, int]]) -> set[tuple[str, str]]:
         """Note the events of these devices, names and times; device and name of those that were not known."""
         unseen: set[tuple[str, str]] = set()
+        if self._database.shared and named:
+            columns = [list(column) for column in zip(*named, strict=True)]
+            unseen.update(self._database.execute(_SEE_ALL, columns).fetchall())
+            return unseen
         whole = len(named) - len(named) % ROWS_AT_ONCE
         for at in range(0, whole, ROWS_AT_ONCE):
             values = [value for row in named[at : at + ROWS_AT_ONCE] for value in row]

@@ -8,6 +8,7 @@ from json.encoder import encode_basestring_ascii as _quoted
 from zaehlwerk_bridge.database import ROWS_AT_ONCE, Database, Values, of_many_rows
 from zaehlwerk_bridge.ledger.memory import Memory
 from zaehlwerk_bridge.messages import Message
+from zaehlwerk_bridge.turns import READ, WRITE, Turns
 
 
 @dataclass(slots=True)  # and not frozen, which takes four times as long to make; nobody changes one
@@ -22,6 +23,8 @@ class OutboxRow:
     properties: Mapping[str, str]
     made_ns: int = 0
     """When it was stored, nanoseconds UTC; 0: not known."""
+    waits: bool = False
+    """Whether another bridge has to publish an older one of its station first."""
 
 
 _COLUMNS = "bridge, station, topic, payload, properties, retain, made_ns"
@@ -29,6 +32,11 @@ _MARKS = "(?, ?, ?, ?, ?, ?, ?)"
 _INSERT = f"INSERT INTO outbox ({_COLUMNS}) VALUES {_MARKS}"  # noqa: S608 - columns and question marks
 _INSERT_MANY = f"{of_many_rows(_INSERT)} RETURNING seq"
 _DELETE_MANY = f"DELETE FROM outbox WHERE seq IN ({', '.join(['?'] * ROWS_AT_ONCE)})"  # noqa: S608 - question marks
+
+_READ = (
+    "SELECT seq, station, topic, payload, retain, properties, made_ns FROM outbox"
+    " WHERE bridge = ? AND seq > ? ORDER BY seq LIMIT ?"
+)
 
 
 class Outbox:
@@ -38,6 +46,7 @@ class Outbox:
         self._database = database
         self._memory = memory
         self._bridge = bridge
+        self.turns = Turns(database, bridge)
         self._added: dict[int, tuple[OutboxRow, Values]] = memory.kind()  # not stored yet, in order
         memory.on_commit("outbox", self._write)
         self.now_ns = 0
@@ -65,6 +74,9 @@ class Outbox:
         """Store what was added, in the order in which that was done."""
         added = list(self._added.values())
         self._added.clear()
+        if self._database.shared:
+            self._write_shared(added)
+            return
         whole = len(added) - len(added) % ROWS_AT_ONCE
         for at in range(0, whole, ROWS_AT_ONCE):
             some = added[at : at + ROWS_AT_ONCE]
@@ -74,14 +86,23 @@ class Outbox:
         for row, values in added[whole:]:
             row.seq = self._database.insert(_INSERT, values, "seq")
 
+    def _write_shared(self, added: list[tuple[OutboxRow, Values]]) -> None:
+        if not added:
+            return
+        columns = [list(column) for column in zip(*(values for _, values in added), strict=True)]
+        found = self._database.execute(WRITE, columns)
+        for (row, _), (seq, other) in zip(added, sorted(found.fetchall()), strict=True):
+            row.seq = seq
+            row.waits = self.turns.wrote(row.station, seq, other)
+
     def rows(self, after_seq: int, limit: int) -> list[OutboxRow]:
-        """At most `limit` rows behind `after_seq`, oldest first."""
+        """At most `limit` rows behind `after_seq` whose turn it is, oldest first."""
         self._write()
-        rows = self._database.execute(
-            "SELECT seq, station, topic, payload, retain, properties, made_ns FROM outbox"
-            " WHERE bridge = ? AND seq > ? ORDER BY seq LIMIT ?",
-            (self._bridge, after_seq, limit),
-        )
+        if self._database.shared:
+            without = self.turns.unreadable(after_seq)
+            rows = self._database.execute(READ, (self._bridge, after_seq, without, limit))
+        else:
+            rows = self._database.execute(_READ, (self._bridge, after_seq, limit))
         return [
             OutboxRow(seq, s, topic, payload, bool(r), json.loads(p), made_ns)
             for seq, s, topic, payload, r, p, made_ns in rows

@@ -9,7 +9,7 @@ a bridge that stands still in the middle of a transaction.
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,7 @@ from psycopg.types.string import StrDumper
 
 from zaehlwerk_bridge.database import DatabaseAway, DatabaseFault, InTheWay, Rows, Server, Values
 from zaehlwerk_bridge.errors import SettingsError
+from zaehlwerk_bridge.foresight import Asked, Foresight, Question, of_many
 
 CONNECT_S = 3
 """So long a server may take to answer at all; a bridge that is told to stop has 5 s."""
@@ -138,6 +139,7 @@ class PostgresDatabase:
         self._in_transaction = False
         self._held: set[int] = set()
         self._missing: set[int] = set()  # what a transaction that was undone needed besides
+        self._foresight = Foresight()
         self.connections = 0
         """How often a connection was made. What was being committed when the one before was lost may be committed."""
 
@@ -159,14 +161,33 @@ class PostgresDatabase:
     def execute(self, sql: str, parameters: Values | None = None, /) -> Rows:
         """Run a statement."""
         connection = self._connected()
+        foreseen = self._foresight.answer(sql, parameters)
+        if foreseen is not None:
+            return foreseen
+        self._foresight.wrote(sql, [parameters])
         with told():
             return connection.execute(translated(sql), parameters or None)
+
+    def foresee(self, question: Question, asked: Sequence[Asked]) -> list[list[Any]]:
+        """Ask a question that will be asked with each of `asked`, once for all; returns what is found, in their order.
+
+        In a transaction that holds all that `asked` is about.
+        """
+        asked = list(dict.fromkeys(asked))
+        columns = [list(column) for column in zip(*asked, strict=True)]
+        rows = self.execute(of_many(question), columns) if asked else ()
+        return self._foresight.note(question, asked, rows)
+
+    # Each statement is answered before the next one is sent, and no pipeline is held open for longer than `executemany`
+    # takes: a transaction in it is at work for the server, and that of a bridge that stands still would never be undone.
 
     def executemany(self, sql: str, parameters: Iterable[Values], /) -> None:
         """Run a statement that finds nothing with each of `parameters`."""
         connection = self._connected()
+        rows = list(parameters)
+        self._foresight.wrote(sql, rows)
         with told(), connection.cursor() as cursor:
-            cursor.executemany(translated(sql), list(parameters))
+            cursor.executemany(translated(sql), rows)
 
     def insert(self, sql: str, values: Values, key: str) -> int:
         """Run an INSERT of one row; returns what the database put into its column `key`."""
@@ -208,10 +229,12 @@ class PostgresDatabase:
         with told():
             connection.execute("COMMIT")
         self._in_transaction = False
+        self._foresight.clear()
         self._missing.clear()
 
     def rollback(self) -> None:
         """Undo it. A connection on which that cannot be said is given up: the server undoes it then."""
+        self._foresight.clear()
         if not self._in_transaction:
             return
         self._in_transaction = False

@@ -172,9 +172,9 @@ class Publisher:
         self._queues.more()
         self._wake.set()
 
-    def reload(self) -> None:
-        """Say that the outbox has new messages, and not only behind those that it had."""
-        self._queues.reload()
+    def reload(self, after_seq: int = 0) -> None:
+        """Say that the outbox has new messages, and not only behind those that it had: anywhere behind `after_seq`."""
+        self._queues.reload(after_seq)
         self._wake.set()
 
     def offer(self, rows: Sequence[OutboxRow]) -> None:
@@ -356,7 +356,7 @@ class Publisher:
                 self._suspects.passed(row)
                 self._queues.hold(row)
                 continue
-            if not self._asking.allows(row.station):
+            if not self._asking.allows(row.station, row.topic):
                 self._suspects.passed(row)
                 self._queues.hold(row)
                 continue

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, Checkpoint, Range
+from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, Checkpoint, Range, epoch_name, is_epoch
 from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.ledger.chains import Chains
 from zaehlwerk_bridge.ledger.doubt import Ranges, range_of
@@ -52,11 +52,17 @@ class Reconciling:
     def unverified(self, stations: Iterable[str]) -> list[set[str]]:
         """Those of `stations`, with their company, that have to be reconciled before anything of them is published.
 
-        In groups: the stations of one have records of the same nodes, and are reconciled together.
+        In groups: the stations of one have records of the same nodes, and are reconciled together. With a station come
+        those of its epochs, by their names, of which nobody has asked yet which stations have had them.
         """
         groups: list[set[str]] = []
-        for station in sorted(self._unverified(stations)):
-            together = {station} | self._unverified(self._company(station))
+        of_stations = sorted({name for name in stations if not is_epoch(name)})
+        doubtful = self._unverified(of_stations)
+        for station in of_stations:
+            epochs = self._unasked(station)
+            if station not in doubtful and not epochs:
+                continue
+            together = {station} | epochs | self._unverified(self._company(station))
             apart = []
             for group in groups:
                 if group & together:
@@ -78,28 +84,48 @@ class Reconciling:
         )
         return {other for (other,) in rows} | set(self._reserves.company(station))
 
-    def is_needed(self, stations: Iterable[str]) -> bool:
-        """Whether one of `stations` has not been reconciled, by any bridge."""
+    def _unasked(self, station: str) -> set[str]:
+        """Epochs of a station, by their names, whose checkpoints were not asked for."""
+        return {name for name in map(epoch_name, self._reserves.epochs(station)) if self.is_needed([name])}
+
+    def is_needed(self, names: Iterable[str]) -> bool:
+        """Whether one of these stations and epochs has not been reconciled, by any bridge."""
         query = "SELECT verified FROM station WHERE slug = ?"
-        rows = [self._database.execute(query, (station,)).fetchone() for station in stations]
+        rows = [self._database.execute(query, (name,)).fetchone() for name in names]
         return any(row is None or not row[0] for row in rows)
 
     def reconcile(
         self, checkpoints: Mapping[str, Checkpoint | None], now_ns: int
     ) -> tuple[Reconciled, list[Message]]:
-        """Take what the broker's checkpoints say of stations, each with all its company; returns what has to be told now."""
+        """Take what the broker's checkpoints say of stations, each with all its company; returns what has to be told now.
+
+        Those of epochs say who is in company, and nothing else. If all these stations have been reconciled, no record of
+        theirs is unknown here, and nothing has to be told.
+        """
         known: dict[str, Checkpoint] = {}
+        unpublished: dict[str, Checkpoint] = {}
         lost = 0
-        for station, checkpoint in checkpoints.items():
+        stations = {name: checkpoint for name, checkpoint in checkpoints.items() if not is_epoch(name)}
+        epochs = checkpoints.keys() - stations.keys()
+        agreed = bool(epochs) and not self.is_needed(stations)
+        for epoch in epochs:
+            self._verified(epoch)
+        if agreed:
+            return Reconciled(), []
+        for station, checkpoint in stations.items():
             own = self._reserves.checkpoint(station)
             if checkpoint is not None:
                 known[station] = checkpoint
             elif own is not None and self._was_published(station):
                 known[station] = self._guessed(own, now_ns)
                 lost += 1
+            elif own is not None:
+                unpublished[station] = replace(own, ranges=(), spans=())
             self._verified(station)
         if not known:
             return Reconciled(), []
+        # What waits was made without knowing of the others.
+        known |= unpublished
         unsent: set[str] = set()
         foreign: list[str] = []
         for station, checkpoint in known.items():
@@ -123,7 +149,7 @@ class Reconciling:
         return Reconciled(len(foreign), lost), told
 
     def _verified(self, station: str) -> None:
-        # One that is known by its company alone has no tags yet; its first event brings them.
+        # One that is known by its company alone has no tags yet; its first event brings them. An epoch never has any.
         self._database.execute(
             "INSERT INTO station (slug, revision, name, tags, since_ns, verified) VALUES (?, 0, ?, '{}', 0, 1)"
             " ON CONFLICT (slug) DO UPDATE SET verified = 1",

@@ -4,7 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, KIND, REVISIONS_AHEAD, Checkpoint, Range
+from zaehlwerk_bridge.checkpoint import (
+    INTERVALS_AHEAD,
+    REVISIONS_AHEAD,
+    Checkpoint,
+    Range,
+    epoch_at,
+    epoch_name,
+)
 from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.ledger.record import Published, RecordName, read_id
 from zaehlwerk_bridge.messages import Message, Messages
@@ -13,65 +20,75 @@ from zaehlwerk_bridge.messages import Message, Messages
 class Reserves:
     """Tables in the transaction of `database`."""
 
-    def __init__(self, database: Database, messages: Messages, bridge: str = "") -> None:
+    def __init__(self, database: Database, messages: Messages) -> None:
         self._database = database
-        self._bridge = bridge
-        self._elsewhere: set[str] | None = None
         self._messages = messages
 
     def anew(self, station: str, newest: int) -> list[Message]:
-        """The checkpoint of a station as it is, whatever the broker has; `newest`: the station's revision."""
+        """The checkpoints of a station and of its epochs as they are, whatever the broker has; `newest`: the station's
+        revision."""
         checkpoint = self.checkpoint(station)
-        return [] if checkpoint is None else [self._messages.checkpoint(checkpoint, newest)]
+        if checkpoint is None:
+            return []
+        return [
+            self._messages.checkpoint(checkpoint, newest),
+            *self._epochs(station, self.epochs(station)),
+        ]
 
-    def present(self, station: str) -> Message | None:
-        """The checkpoint of a station as it is; None: nothing of it was ever told."""
+    def present(self, station: str, topic: str) -> Message | None:
+        """What a checkpoint's topic should say, a station's own or of one of its epochs; None: nothing was ever told."""
+        epoch = epoch_at(topic)
+        if epoch is not None:
+            return self._epoch(station, epoch) if epoch in self.epochs(station) else None
         checkpoint = self.checkpoint(station)
         return None if checkpoint is None else self._messages.checkpoint(checkpoint, checkpoint.revision)
-
-    def said_first(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """The messages, before those with records the checkpoints that cover them and wait with another bridge."""
-        stations = {message.station for message in messages if message.records}
-        own = {message.station for message in messages if message.topic.endswith(f"/{KIND}")}
-        if self._elsewhere is None:
-            self._elsewhere = self._waiting_elsewhere()
-        waiting = sorted((stations - own) & self._elsewhere)
-        first = [message for station in waiting if (message := self.present(station)) is not None]
-        return [*first, *messages] if first else messages
-
-    def begin(self) -> None:
-        """A transaction begins: another bridge may have put a checkpoint into its outbox."""
-        self._elsewhere = None
-
-    def _waiting_elsewhere(self) -> set[str]:
-        """Stations of which a checkpoint waits with another bridge; none joins them that this transaction works on."""
-        rows = self._database.execute(
-            "SELECT DISTINCT station FROM outbox WHERE retain = 1 AND bridge <> ? AND topic LIKE ?",
-            (self._bridge, f"%/{KIND}"),
-        )
-        return {station for (station,) in rows}
 
     def covered(self, messages: Sequence[Message]) -> list[Message]:
         """The messages, before the first one of a station that no checkpoint covers its new checkpoint."""
         if not any(message.records for message in messages):
             return list(messages)
         needed: dict[str, int] = {}
+        begun: dict[str, set[int]] = {}
         self._database.touches(*{message.station for message in messages if message.records})
         for station, own in groupby(sorted(messages, key=_station), key=_station):
             told = [message for message in own if message.records]
+            named = {read_id(record.id).epoch for message in told for record in message.records}
+            begun[station] = {epoch for epoch in named if station not in self._stations(epoch)}
             needed |= self._cover(station, told)
         self._database.touches(*needed)
         made = {
-            station: self._messages.checkpoint(checkpoint, newest)
+            station: [
+                self._messages.checkpoint(checkpoint, newest),
+                *self._epochs(station, begun.get(station, ())),
+            ]
             for station, newest in needed.items()
             if (checkpoint := self.checkpoint(station)) is not None
         }
         found: list[Message] = []
         for message in messages:
             if message.records and message.station in made:
-                found.append(made.pop(message.station))
+                found += made.pop(message.station)
             found.append(message)
-        return [*made.values(), *found]
+        return [*(message for before in made.values() for message in before), *found]
+
+    def epochs(self, station: str) -> list[int]:
+        """Epochs of which records of a station may stand."""
+        rows = self._database.execute(_EPOCHS, {"station": station})
+        return [epoch for (epoch,) in rows]
+
+    def _epochs(self, station: str, epochs: Iterable[int]) -> list[Message]:
+        """The checkpoints of epochs, in the queue of `station`: they go out before what is told of them there."""
+        return [self._epoch(station, epoch) for epoch in sorted(epochs)]
+
+    def _epoch(self, station: str, epoch: int) -> Message:
+        stations = self._stations(epoch)
+        made = self._messages.checkpoint(Checkpoint(epoch_name(epoch), 1, (), (), stations), len(stations))
+        return replace(made, station=station)
+
+    def _stations(self, epoch: int) -> list[str]:
+        """Stations of which records of an epoch may stand."""
+        rows = self._database.execute(_STATIONS, {"epoch": epoch})
+        return [station for (station,) in rows]
 
     def _cover(self, station: str, messages: Sequence[Message]) -> dict[str, int]:
         """Reserve what `messages` need; returns the stations that need a new checkpoint, and a revision to name it by."""
@@ -196,14 +213,19 @@ INSERT INTO reserve_line VALUES (?, ?, ?, ?, ?) ON CONFLICT (station, epoch, uns
   first = CASE WHEN excluded.first < reserve_line.first THEN excluded.first ELSE reserve_line.first END,
   last = CASE WHEN excluded.last > reserve_line.last THEN excluded.last ELSE reserve_line.last END
 """
-_COMPANY = """
-WITH epochs AS (
-  SELECT epoch FROM reserve_line WHERE station = :station UNION SELECT epoch FROM reserve_span WHERE station = :station
-)
+_STATIONS = """
+SELECT station FROM reserve_line WHERE epoch = :epoch UNION SELECT station FROM reserve_span WHERE epoch = :epoch
+ORDER BY station
+"""
+_EPOCHS = """
+SELECT epoch FROM reserve_line WHERE station = :station UNION SELECT epoch FROM reserve_span WHERE station = :station
+"""
+_COMPANY = f"""
+WITH epochs AS ({_EPOCHS})
 SELECT station FROM reserve_line WHERE epoch IN (SELECT epoch FROM epochs)
 UNION SELECT station FROM reserve_span WHERE epoch IN (SELECT epoch FROM epochs)
 ORDER BY station
-"""
+"""  # noqa: S608 - parts of the query
 
 
 def _station(message: Message) -> str:

@@ -169,7 +169,10 @@ OUTBOX = Table(
 )
 _index("outbox_retained", OUTBOX, "topic", where="retain = 1")
 _index("outbox_station", OUTBOX, "station")
-SHARED_ONLY = Index("outbox_bridge", OUTBOX.c.bridge, OUTBOX.c.seq)
+SHARED_ONLY = (
+    Index("outbox_bridge", OUTBOX.c.bridge, OUTBOX.c.seq),
+    Index("outbox_turn", OUTBOX.c.station, OUTBOX.c.bridge, OUTBOX.c.seq),
+)
 """Where one bridge has the outbox for itself, the primary key says the same and costs nothing."""
 REJECTED = Table(
     "rejected",

@@ -13,6 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from zaehlwerk_bridge.alarm import Alarm
+from zaehlwerk_bridge.claims import ClaimWatch
 from zaehlwerk_bridge.clock import Clock, SystemClock
 from zaehlwerk_bridge.commands.dispatcher import Dispatcher, Surroundings
 from zaehlwerk_bridge.commands.listener import CommandListener
@@ -34,7 +35,6 @@ from zaehlwerk_bridge.sources.connection import Connection
 from zaehlwerk_bridge.sources.grpc import GrpcSource
 from zaehlwerk_bridge.sources.interface import Source
 from zaehlwerk_bridge.sources.item_id import ItemId, parse
-from zaehlwerk_bridge.sources.redis import RedisSource
 from zaehlwerk_bridge.store import Committed, Store
 from zaehlwerk_bridge.store_place import store_place
 from zaehlwerk_bridge.store_thread import StoreThread
@@ -49,6 +49,8 @@ PUBLISHER_S = 2.5
 """So long the publisher may take to stop: what is in flight, the goodbye, or a connection attempt that hangs."""
 OTHERS_S = 1.0
 """Between two looks whether another program has written to the store."""
+TURNS_S = 0.05
+"""Between two looks whether messages that wait for other bridges' have got their turn."""
 ROOM_S = 0.05
 """So long the next transaction waits at most until the publisher has room: then what it makes need not be read again."""
 DELAY_BOUNDS_S = (0.1, 0.5, 1, 2, 5, 15, 60, 300, 900, 3600, 14400, 86400)
@@ -139,6 +141,7 @@ class Bridge:
         )
         self.heartbeat = Heartbeat(self._wall, self._store.touch)
         self._housekeeping = Housekeeping(settings.store, self._store, self._clock, self._wall, self._log)
+        self.claims = ClaimWatch(self.store_place, self._clock, self._wall, self._log)
         key = SecretFile(settings.chirpstack.api_key_file, "chirpstack.api_key_file", redactor)
         write_key = key
         if settings.chirpstack.write_key_file is not None:
@@ -197,6 +200,9 @@ class Bridge:
     def _make_source(self, key: SecretFile, redactor: Redactor) -> Source:
         redis = self.settings.redis
         if self.settings.source == "redis":
+            # Redis' client takes 15 MB, which a bridge with thousands of gRPC streams has better use for.
+            from zaehlwerk_bridge.sources.redis import RedisSource  # noqa: PLC0415
+
             password = None
             if redis.password_file is not None:
                 password = SecretFile(redis.password_file, "redis.password_file", redactor)
@@ -290,6 +296,7 @@ class Bridge:
                 and not self._settling.due
                 and not self.commands.due
                 and self.publisher.idle
+                and not self._store.holds_back
             )
         )
 
@@ -323,7 +330,10 @@ class Bridge:
                 source = self._begin(self.source.run(self), "source")
                 self._begin(self._ingest(), "store")
                 self._begin(self._look_for_others(), "others")
+                if self.settings.shared:
+                    self._begin(self._look_for_turns(), "turns")
                 self._begin(self._housekeeping.run(), "housekeeping")
+                self._begin(self.claims.run(), "claims")
                 self._settling.ring()
                 await self.commands.start()
                 if self.listener is not None:
@@ -517,6 +527,16 @@ class Bridge:
             elif await self._store.durably(Store.serves_commands_of_others):
                 await self.commands.look_again()
 
+    async def _look_for_turns(self) -> None:
+        """What other bridges have published may be what messages of ours wait for."""
+        while True:
+            await self._wall.sleep(TURNS_S)
+            if self.publisher.connected and self._store.holds_back:
+                after_seq = await self._store.durably(Store.turns_came)
+                if after_seq is not None:
+                    self.publisher.reload(after_seq)
+                self.changed()
+
     def _store_changed(self) -> None:
         """Tell everybody whether the store can be written."""
         trouble = self.disk_trouble
@@ -549,7 +569,7 @@ class Bridge:
 
     def _after(self, folded: _Folded) -> None:
         """What a transaction has changed for the others."""
-        self.publisher.offer(folded.done.rows)
+        self.publisher.offer([row for row in folded.done.rows if not row.waits])
         if folded.deadline_ns is not None:
             self._settling.set(max(folded.deadline_ns, self._pause_until_ns))
         self.changed()

@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.database import FAULTS, InTheWay, Server
 from zaehlwerk_bridge.errors import BridgeError
+from zaehlwerk_bridge.failpoints import failpoint
 from zaehlwerk_bridge.postgres import PostgresDatabase
 
 BEAT_S = 1.0
@@ -42,16 +43,13 @@ ON CONFLICT (id) DO UPDATE SET beat_ns = excluded.beat_ns
 _END = "UPDATE bridge SET beat_ns = 0 WHERE id = ? AND word = ?"
 _LIVING = f"SELECT id, since_ns < {_NOW_NS} - {_GONE_NS} FROM bridge WHERE beat_ns >= {_NOW_NS} - {_GONE_NS} ORDER BY id"  # noqa: S608
 _ADOPT = f"""
-WITH gone AS (
-  DELETE FROM outbox WHERE seq IN (
-    SELECT seq FROM outbox WHERE bridge IN (
-      SELECT '' UNION ALL SELECT id FROM bridge WHERE id <> ? AND beat_ns < {_NOW_NS} - {_GONE_NS}
-    ) ORDER BY seq LIMIT {ADOPTED_MOST} FOR UPDATE SKIP LOCKED
-  ) RETURNING seq, station, topic, payload, properties, retain, made_ns
+UPDATE outbox SET bridge = ? WHERE seq IN (
+  SELECT seq FROM outbox WHERE bridge IN (
+    SELECT '' UNION ALL SELECT id FROM bridge WHERE id <> ? AND beat_ns < {_NOW_NS} - {_GONE_NS}
+  ) ORDER BY seq LIMIT {ADOPTED_MOST} FOR UPDATE SKIP LOCKED
 )
-INSERT INTO outbox (bridge, station, topic, payload, properties, retain, made_ns)
-SELECT ?, station, topic, payload, properties, retain, made_ns FROM gone ORDER BY seq
 """  # noqa: S608 - constants
+"""They keep their numbers: messages of living bridges wait for them."""
 
 
 class SameName(BridgeError):
@@ -74,6 +72,8 @@ class Neighbours:
         """Whether this bridge does what one of the living is enough for. For a moment two may think so."""
         self.adopted = 0
         """Messages taken over since the start."""
+        self.returned = True
+        """Whether this bridge has only just come (back): others may have taken over what it had to publish."""
         # Before anything is stored: else nobody would know whose messages those are that are left.
         database.execute(_HERE, (bridge,))
         self.look()
@@ -88,8 +88,13 @@ class Neighbours:
         self._connections = self._database.connections
         self._living, self.leads = living, leads
         # Who has only just come (back) cannot say of the others that they are gone: they may be coming back as well.
-        if (self._bridge, True) in rows:
+        # Until the look after that it is one that has returned: somebody may have looked at the same moment.
+        returned, self.returned = self.returned, (self._bridge, True) not in rows
+        changed = changed or (returned and not self.returned)
+        if not self.returned:
             adopted = self._database.execute(_ADOPT, (self._bridge, self._bridge))
+            if adopted.rowcount:
+                failpoint("takeover.done")
             self.adopted += adopted.rowcount
             changed = changed or adopted.rowcount > 0
         return changed

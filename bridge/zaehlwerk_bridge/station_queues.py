@@ -118,9 +118,9 @@ class StationQueues:
         self._exhausted = False
         self._news += 1
 
-    def reload(self) -> None:
-        """The outbox got messages that may be anywhere in it."""
-        self._back_to(0)
+    def reload(self, after_seq: int = 0) -> None:
+        """The outbox got messages that may be anywhere in it behind `after_seq`."""
+        self._back_to(after_seq)
 
     def _back_to(self, after_seq: int) -> None:
         self._after_seq = min(self._after_seq, after_seq)

@@ -13,6 +13,9 @@ from zaehlwerk_bridge.station import Station, from_tags
 Tagged = tuple[str, str]
 """Name and tags (JSON object) of a device."""
 TAG = "INSERT INTO tagging VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+NUMBER = "SELECT id FROM tags WHERE name = ? AND tags = ?"
+ALIKE = "SELECT name, tags FROM tags WHERE id IN (SELECT tagged FROM tagging WHERE dev_eui = ?) LIMIT 2"
+KNOWN = "SELECT name, tags, since_ns FROM station WHERE slug = ?"
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class Stations:
         # By device: what all its events carried up to now; None: not all of them the same.
         self._only: dict[str, Tagged | None] = memory.kind()
         self._noted: dict[tuple[str, int, int], None] = memory.kind()  # rows of `tagging` to be written
+        self._noted_of: dict[str, None] = memory.kind()  # their devices
         memory.on_commit("tagging", self._write)
 
     def _write(self) -> None:
@@ -44,7 +48,13 @@ class Stations:
         if self._noted:
             rows = list(self._noted)
             self._noted.clear()
+            self._noted_of.clear()
             self._database.executemany(TAG, rows)
+
+    def _write_of(self, dev_eui: str) -> None:
+        """Let the table say what is remembered of a device."""
+        if dev_eui in self._noted_of:
+            self._write()
 
     def served(self, dev_eui: str) -> Served | None:
         """What all the device's events carried; None: not all of them the same, or it cannot be remembered."""
@@ -69,7 +79,11 @@ class Stations:
 
     def note(self, event: Event, served: Served) -> None:
         """`event` carries what all the device's events do."""
-        self._noted[event.dev_eui, event.received_ns, served.number] = None
+        self._note(event, served.number)
+
+    def _note(self, event: Event, number: int) -> None:
+        self._noted[event.dev_eui, event.received_ns, number] = None
+        self._noted_of[event.dev_eui] = None
 
     def serve(self, event: Event) -> bool:
         """Note the tags that `event` carries. Whether that says of times past what was not known."""
@@ -77,30 +91,28 @@ class Stations:
         number = self._number(tagged)
         later = None
         if self._alike(event.dev_eui) != tagged:
-            self._write()
+            self._write_of(event.dev_eui)
             later = self._database.execute(
                 "SELECT name, tags FROM tagging JOIN tags ON id = tagging.tagged WHERE dev_eui = ? AND at_ns >= ?"
                 " ORDER BY at_ns, name, tags LIMIT 1",
                 (event.dev_eui, event.received_ns),
             ).fetchone()
             self._only.pop(event.dev_eui, None)
-        self._database.execute(
-            TAG,
-            (event.dev_eui, event.received_ns, number),
-        )
+        self._note(event, number)
+        if not self._memory.trusted:
+            self._write()
         return later is not None and later != tagged
 
     def _number(self, tagged: Tagged) -> int:
         """Of the name and the tags in their table, where they are put if they are new."""
         found = self._ids.get(tagged)
         if found is None:
-            query = "SELECT id FROM tags WHERE name = ? AND tags = ?"
-            row = self._database.execute(query, tagged).fetchone()
+            row = self._database.execute(NUMBER, tagged).fetchone()
             if row is None:
                 self._database.execute(
                     "INSERT INTO tags (name, tags) VALUES (?, ?) ON CONFLICT DO NOTHING", tagged
                 )
-                row = self._database.execute(query, tagged).fetchone()
+                row = self._database.execute(NUMBER, tagged).fetchone()
             found = int(row[0])
             if self._memory.trusted:
                 self._ids[tagged] = found
@@ -111,11 +123,8 @@ class Stations:
         if not self._memory.trusted:
             return None
         if dev_eui not in self._only:
-            self._write()
-            rows = self._database.execute(
-                "SELECT name, tags FROM tags WHERE id IN (SELECT tagged FROM tagging WHERE dev_eui = ?) LIMIT 2",
-                (dev_eui,),
-            ).fetchall()
+            self._write_of(dev_eui)
+            rows = self._database.execute(ALIKE, (dev_eui,)).fetchall()
             self._only[dev_eui] = rows[0] if len(rows) == 1 else None
         return self._only[dev_eui]
 
@@ -142,7 +151,7 @@ class Stations:
         alike = self._alike(dev_eui)
         if alike is not None:
             return alike
-        self._write()
+        self._write_of(dev_eui)
         row: Tagged | None = self._database.execute(
             "SELECT name, tags FROM tagging JOIN tags ON id = tagging.tagged WHERE dev_eui = ? AND at_ns >= ?"
             " ORDER BY at_ns, name, tags LIMIT 1",
@@ -162,9 +171,7 @@ class Stations:
         row = self._known.get(place.slug)
         if row is None:
             self._database.touches(place.slug)
-            row = self._database.execute(
-                "SELECT name, tags, since_ns FROM station WHERE slug = ?", (place.slug,)
-            ).fetchone()
+            row = self._database.execute(KNOWN, (place.slug,)).fetchone()
             if row is not None and self._memory.trusted:
                 self._known[place.slug] = row
         if row is not None and (row[:2] == (event.device_name, tags) or row[2] > event.received_ns):

@@ -33,11 +33,12 @@ from zaehlwerk_bridge.ledger.fold import Fold
 from zaehlwerk_bridge.ledger.forgetting import Forgetting
 from zaehlwerk_bridge.ledger.gap_table import Want
 from zaehlwerk_bridge.ledger.memory import Memory
+from zaehlwerk_bridge.ledger.questions import ask_beforehand
 from zaehlwerk_bridge.life import Life
 from zaehlwerk_bridge.messages import Message, Messages
 from zaehlwerk_bridge.outbox import Outbox, OutboxRow
 from zaehlwerk_bridge.reconciling import Reconciled, Reconciling
-from zaehlwerk_bridge.rejected import Cause, RejectedRow
+from zaehlwerk_bridge.rejected import Cause, RejectedGroup, RejectedRow
 from zaehlwerk_bridge.republishing import Period, republished
 from zaehlwerk_bridge.reserves import Reserves
 from zaehlwerk_bridge.retrying import DEALT_WITH, Retried, Retry, retry_event, retry_message
@@ -45,6 +46,7 @@ from zaehlwerk_bridge.station import StationError
 from zaehlwerk_bridge.stations import Stations, place_of
 
 if TYPE_CHECKING:
+    from zaehlwerk_bridge.postgres import PostgresDatabase
     from zaehlwerk_bridge.sharing import Neighbours
 
 INCREMENTAL = 2  # sqlite.org/pragma.html#pragma_auto_vacuum
@@ -111,13 +113,14 @@ class Store:
     ) -> None:
         self._database: Database
         self._file: SqliteDatabase | None = None
+        self._shared: PostgresDatabase | None = None
         self._neighbours: Neighbours | None = None
         bridge = ""
         if isinstance(place, Server):
             from zaehlwerk_bridge import postgres_schema, sharing  # noqa: PLC0415 - takes its time, and few need it
 
             opened = postgres_schema.open_existing_postgres if existing else postgres_schema.open_postgres
-            self._database = shared = opened(place)
+            self._database = self._shared = shared = opened(place)
             if not existing:  # what a command line puts into the outbox is for the bridge that finds it first
                 bridge = bridge_id
                 self._neighbours = sharing.Neighbours(shared, bridge)
@@ -132,7 +135,7 @@ class Store:
         self._stations = Stations(self._database, self._memory)
         self._fold = Fold(self._database, self._chains, self._stations, self._messages, self._memory)
         self._records = self._fold.records
-        self._reserves = Reserves(self._database, self._messages, bridge)
+        self._reserves = Reserves(self._database, self._messages)
         self._coverage = Coverage(self._database, self._reserves, self._memory)
         self._reconciling = Reconciling(self._database, self._chains, self._fold, self._reserves)
         self._records.look()
@@ -177,6 +180,8 @@ class Store:
         another bridge, of which it takes over what a dead one has left."""
         if self._neighbours is not None:
             changed = self._neighbours.look()
+            if changed or self._neighbours.returned:
+                self._outbox.turns.begin()
             said, self._said_again = self._said_again, False
             return changed or said
         if self._file is None:
@@ -185,6 +190,15 @@ class Store:
         others = version != self._data_version
         self._data_version = version
         return others
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the outbox may hold messages that wait for other bridges'. May be asked from any thread."""
+        return self._database.shared and self._outbox.turns.waiting
+
+    def turns_came(self) -> int | None:
+        """Behind which number of the outbox there are messages that waited for another bridge's until now; None: nowhere."""
+        return self._outbox.turns.came()
 
     def close(self) -> None:
         """Close the database."""
@@ -215,8 +229,11 @@ class Store:
         Rows `acknowledged` of the outbox, which the broker took, are forgotten on the way.
         """
         done = Committed(events=len(events))
-        names = _names(events) if self._database.shared else ()
+        slugs = _slugs(events) if self._shared is not None else []
+        names = {*slugs, *(event.dev_eui for event in events)} if self._shared is not None else ()
         with self._transaction(now_ns, remembering=True, names=names):
+            if self._shared is not None:
+                ask_beforehand(self._shared, events, slugs)
             for event, new in zip(events, self._cursors.new(events), strict=True):
                 if not new:
                     done.repeated += 1
@@ -299,12 +316,22 @@ class Store:
             self._outbox.delete([row.seq])
             content = {"topic": row.topic, "reason": reason, "bytes": len(row.payload)}
             self._outbox.add(self._messages.rejected(content, f"message.{row.seq}"))
+            failpoint("quarantine.before-commit")
 
     def rejected(
-        self, cause: Cause | None = None, ids: Sequence[int] | None = None, limit: int = -1
+        self,
+        cause: Cause | None = None,
+        ids: Sequence[int] | None = None,
+        limit: int = -1,
+        device: str | None = None,
     ) -> list[RejectedRow]:
-        """What was rejected and is kept: of `cause` (None: all), with one of `ids` (None: all), at most `limit`."""
-        return self._intake.rejected.rows(cause, ids, limit)
+        """What was rejected and is kept: of `cause` (None: all), with one of `ids` (None: all), at most `limit`; of
+        `device` (None: all), by DevEUI or name."""
+        return self._intake.rejected.rows(cause, ids, limit, device)
+
+    def rejected_groups(self) -> list[RejectedGroup]:
+        """How much of it there is, by cause and device or topic."""
+        return self._intake.rejected.groups()
 
     def retry(self, number: int, overrides: Mapping[str, Mapping[str, str]], now_ns: int) -> Retried:
         """Try rejected row `number` again. `overrides`: by DevEUI, what the settings say instead of tags."""
@@ -350,7 +377,7 @@ class Store:
         """What a retained topic should say now; None: nothing is known of it."""
         kind = message.topic.rpartition("/")[2]
         if kind == CHECKPOINT:
-            return self._reserves.present(message.station)
+            return self._reserves.present(message.station, message.topic)
         place = self._stations.present(message.station) if kind == "meta" else None
         return None if place is None else self._messages.meta(place)
 
@@ -496,7 +523,6 @@ class Store:
             self._memory.begin(trusted=remembering)
             if self._database.shared:
                 self._records.look()
-                self._reserves.begin()
             yield
             self._memory.flush()
             failpoint("transaction.before-commit")
@@ -512,8 +538,6 @@ class Store:
 
     def _send(self, messages: Sequence[Message], done: Committed) -> None:
         covered = self._coverage.covered(messages)
-        if self._neighbours is not None:
-            covered = self._reserves.said_first(covered)
         for message in covered:
             done.rows.append(self._outbox.add(message))
             for record in message.records:
@@ -521,11 +545,10 @@ class Store:
             done.superseded += len(message.supersedes)
 
 
-def _names(events: Sequence[Event]) -> set[str]:
-    """Devices and stations that events are about, as far as they say it themselves."""
-    names = set()
+def _slugs(events: Sequence[Event]) -> list[str]:
+    """Stations that events are about, as far as they say it themselves."""
+    slugs: dict[str, None] = {}
     for event in events:
-        names.add(event.dev_eui)
         with suppress(StationError):
-            names.add(place_of(event).slug)
-    return names
+            slugs[place_of(event).slug] = None
+    return list(slugs)

@@ -68,6 +68,10 @@ _SHARED_SIZES = (
 """Bytes of a page, pages, and pages that hold nothing; PostgreSQL uses its again without telling."""
 
 
+STATIONS = "SELECT count(*) FROM station WHERE slug NOT BETWEEN 'epoch.' AND 'epoch/'"
+"""The epochs that were asked for are rows as well."""
+
+
 def _seen(database: Database | sqlite3.Connection, bridge: str, sizes: tuple[str, str, str]) -> StoreFigures:
     own = (bridge,)
     oldest = database.execute(
@@ -78,8 +82,8 @@ def _seen(database: Database | sqlite3.Connection, bridge: str, sizes: tuple[str
         outbox_messages=int(waiting[0]),
         outbox_oldest_ns=None if oldest is None or not oldest[0] else int(oldest[0]),
         rejected=dict(database.execute("SELECT cause, count(*) FROM rejected GROUP BY cause").fetchall()),
-        stations=_number(database, "SELECT count(*) FROM station"),
-        unverified=_number(database, "SELECT count(*) FROM station WHERE verified = 0"),
+        stations=_number(database, STATIONS),
+        unverified=_number(database, f"{STATIONS} AND verified = 0"),
         pending_gaps=_number(database, "SELECT count(*) FROM gap WHERE due_ns IS NOT NULL"),
         wanted_gaps=_number(database, "SELECT count(*) FROM gap WHERE ask_ns IS NOT NULL"),
         spans=_number(database, "SELECT count(*) FROM record WHERE live = 1 AND resolution = 'span'"),

@@ -171,6 +171,11 @@ class StoreThread:
         self._opened.set()  # whoever waits for it is told that it is closed
         self._executor.shutdown(wait=False)
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether messages may wait for other bridges'. May be asked from any thread."""
+        return self._store is not None and self._store.holds_back
+
     async def rows(self, after_seq: int, limit: int) -> list[OutboxRow]:
         """Read the outbox."""
         return await self.durably(Store.outbox, after_seq, limit)

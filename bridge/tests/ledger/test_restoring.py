@@ -11,20 +11,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.tests.ledger.frames import SLOT, Device, at
 from bridge.tests.ledger.node import Node
 from bridge.tests.ledger.platform import Platform, truth_sum, verify
 from bridge.tests.ledger.test_consumer_document import Sqlite
-from bridge.tests.ledger.test_exactness import LATE_NS, lives
-from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, REVISIONS_AHEAD, CheckpointError, read_checkpoint
+from bridge.tests.ledger.test_exactness import LATE_NS, _lived, lives
+from zaehlwerk_bridge.checkpoint import (
+    INTERVALS_AHEAD,
+    REVISIONS_AHEAD,
+    CheckpointError,
+    epoch_name,
+    read_checkpoint,
+)
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.outbox import OutboxRow
 from zaehlwerk_bridge.reconciling import GAP
 from zaehlwerk_bridge.republishing import Period
 from zaehlwerk_bridge.store import Store
+
+EPOCH = epoch_name(1)
 
 
 class Broker:
@@ -45,7 +53,7 @@ class Broker:
             if most is not None and taken[row.station] > most.get(row.station, 0):
                 continue
             if row.topic.endswith("/checkpoint"):
-                self.retained[row.station] = row.payload
+                self.retained[row.topic.split("/")[-2]] = row.payload
             self.platform.take([row])
             self.rows.append(row)
             store.acknowledged([row.seq])
@@ -143,6 +151,7 @@ def test_whatever_was_published_since_the_copy_nothing_is_counted_twice_or_lost(
 
 
 @given(lives, st.integers(0, 1 << 32))
+@example(_lived(29, 0.6, 23, ("Neutor", "Burgstraße", "Ring")), 322)  # moved while the database was lost
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_store_begun_anew_takes_over_a_city_that_has_been_counted_before(node: Node, seed: int) -> None:
     """No copy at all: the database is lost, the platform and the broker are not."""
@@ -182,15 +191,13 @@ def _topics(store: Store) -> list[str]:
 def test_before_the_first_message_that_it_covers_a_checkpoint_goes_out_and_then_none_for_hours() -> None:
     store, device = Store(":memory:"), Device()
     store.commit([device.status(0, 10), device.count(1, 12)], at(1))
-    assert _topics(store)[:4] == ["meta", "status", "checkpoint", "span"]
+    assert _topics(store)[:5] == ["meta", "status", "checkpoint", "checkpoint", "span"]
     for number in range(2, 3 + INTERVALS_AHEAD):
         store.commit([device.count(number, 10 + 2 * number)], at(number))
     kinds = _topics(store)
-    assert (
-        kinds.count("checkpoint") == 3
-    )  # the baseline's, the first interval's, and the first beyond what that one covers
     assert kinds.index("checkpoint") < kinds.index("span")
-    first, second, third = _told(store, "/checkpoint")
+    # The baseline's, the first interval's, and the first beyond what that one covers.
+    first, second, third = _told(store, "neutor/checkpoint")
     assert first["spans"] == ["neutor.00000001.-1980000"]
     assert first["revision"] == 1 + REVISIONS_AHEAD
     assert second["intervals"] == [
@@ -226,7 +233,7 @@ def test_the_first_checkpoint_of_a_station_that_an_earlier_version_told_covers_a
     for table in ("outbox", "reserve", "reserve_line", "reserve_span"):
         store._database.execute(f"DELETE FROM {table}")
     store.commit([device.count(9, 19)], at(9))
-    (checkpoint,) = _told(store, "/checkpoint")
+    (checkpoint,) = _told(store, "neutor/checkpoint")
     assert checkpoint["spans"] == ["neutor.00000001.-1980000"]
     assert checkpoint["intervals"][0]["first"] == SLOT + 1
 
@@ -234,10 +241,92 @@ def test_the_first_checkpoint_of_a_station_that_an_earlier_version_told_covers_a
 def test_a_copy_asks_again_and_the_store_itself_does_not() -> None:
     store, device = Store(":memory:"), Device()
     store.commit([device.status(0, 10)], at(0))
-    assert store.unverified(["neutor", "elsewhere"]) == {"neutor"}
-    assert store.reconcile({"neutor": None}, at(0)).foreign == 0
+    assert store.unverified(["neutor", "elsewhere"]) == {"neutor", EPOCH}
+    assert store.reconcile({"neutor": None, EPOCH: None}, at(0)).foreign == 0
     assert store.unverified(["neutor"]) == set()
-    assert _copy(store).unverified(["neutor"]) == {"neutor"}
+    assert _copy(store).unverified(["neutor"]) == {"neutor", EPOCH}
+
+
+def test_the_first_record_of_an_epoch_comes_behind_a_checkpoint_that_says_which_stations_have_it() -> None:
+    store, device = Store(":memory:"), Device()
+    store.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    (alone,) = _told(store, f"{EPOCH}/checkpoint")
+    assert alone["with"] == ["neutor"]
+    device.tags = {**device.tags, "station": "Ring"}
+    store.commit([device.count(2, 14), device.count(3, 16)], at(3))
+    rows = store.outbox(0, 1 << 30)
+    at_ring = [row.topic.removeprefix("zaehlwerk/v1/") for row in rows if row.station == "ring"]
+    assert at_ring[:4] == ["ring/meta", "ring/checkpoint", f"{EPOCH}/checkpoint", "ring/count"]
+    assert [told["with"] for told in _told(store, f"{EPOCH}/checkpoint")] == [["neutor"], ["neutor", "ring"]]
+
+
+def test_a_node_that_was_moved_while_no_bridge_listened_is_not_counted_again_by_a_store_begun_anew() -> None:
+    """Counted at Neutor; the database is lost; the node goes to Ring, and nothing tells of its time at Neutor but its total.
+
+    The new store meets the epoch after Ring was asked for: the station's first messages are older than its first count.
+    """
+    first, second, device, broker = Store(":memory:"), Store(":memory:"), Device(), Broker()
+    for number in range(6):
+        first.commit([device.status(number, 10 + 5 * number)], at(number))
+        broker.drain(first, at(number))
+    assert _counted(broker.platform) == 35
+    device.tags = {**device.tags, "station": "Ring"}
+    second.commit([device.count(8, 50)], at(8))
+    broker.drain(second, at(8))
+    assert second.unverified(["ring"]) == set()
+    second.commit([device.status(8, 50)], at(8))
+    broker.drain(second, at(8))
+    assert _counted(broker.platform) == 50
+    assert "neutor.00000001.1980003" not in broker.platform.records
+    second.commit([device.count(9, 57)], at(9))
+    broker.drain(second, at(9))
+    assert _counted(broker.platform) == 57
+    again = Platform()
+    for row in broker.rows:  # message by message
+        again.take([row])
+        assert _counted(again) <= 57
+
+
+def test_a_node_out_of_the_cupboard_is_not_counted_again_at_a_station_that_the_new_store_knows_well() -> None:
+    """It counted at Neutor last summer, with a database that is lost; now it takes the place of a node at Ring."""
+    first, second, broker = Store(":memory:"), Store(":memory:"), Broker()
+    old, spare = Device("0102030405060709", station="Ring"), Device()
+    first.commit([spare.status(0, 1000), spare.count(1, 1010)], at(1))
+    broker.drain(first, at(1))
+    for number in range(50, 53):
+        second.commit([old.status(number, number, epoch=2)], at(number))
+        broker.drain(second, at(number))
+    assert _counted(broker.platform) == 1010 + 52
+    spare.tags = {**spare.tags, "station": "Ring"}
+    second.commit([spare.status(60, 1010)], at(60))
+    broker.drain(second, at(60))
+    second.commit([spare.count(61, 1017)], at(61))
+    broker.drain(second, at(61))
+    assert _counted(broker.platform) == 1017 + 52
+
+
+def test_an_epoch_that_no_other_station_had_changes_nothing_of_what_waits() -> None:
+    store, device = Store(":memory:"), Device()
+    store.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    store.reconcile({"neutor": None}, at(1))
+    waiting = [row.payload for row in store.outbox(0, 1 << 30)]
+    own = next(row.payload for row in store.outbox(0, 1 << 30) if row.topic.endswith("neutor/checkpoint"))
+    assert store.unverified(["neutor"]) == {"neutor", EPOCH}
+    assert store.reconcile({"neutor": own, EPOCH: None}, at(1)).foreign == 0
+    assert [row.payload for row in store.outbox(0, 1 << 30)] == waiting
+    assert store.unverified(["neutor"]) == set()
+
+
+def test_a_node_that_is_moved_before_the_eyes_of_its_bridge_makes_nobody_ask_again() -> None:
+    store, device, broker = Store(":memory:"), Device(), Broker()
+    store.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    broker.drain(store, at(1))
+    device.tags = {**device.tags, "station": "Ring"}
+    store.commit([device.count(2, 14)], at(2))
+    assert store.unverified(["ring"]) == {"ring"}
+    assert store.unverified(["neutor"]) == set()
+    broker.drain(store, at(2))
+    assert not store._records.has_foreign
 
 
 def test_what_a_copy_had_in_its_outbox_is_told_anew_with_revisions_beyond_all_that_were_used() -> None:
@@ -302,7 +391,7 @@ def test_a_checkpoint_that_is_none_is_named_and_changes_nothing(payload: bytes, 
     store.commit([device.status(0, 10)], at(0))
     with pytest.raises(CheckpointError, match=what):
         store.reconcile({"neutor": payload}, at(0))
-    assert store.unverified(["neutor"]) == {"neutor"}
+    assert store.unverified(["neutor"]) == {"neutor", EPOCH}
 
 
 def test_a_restored_store_republishes_and_forgets_as_any_other() -> None:

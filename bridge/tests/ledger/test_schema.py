@@ -67,7 +67,7 @@ def test_a_table_has_the_same_indexes_and_unique_columns(made: sqlite3.Connectio
     described = {
         (index.name, tuple(column.name for column in index.columns), _condition(index.dialect_options))
         for index in table.indexes
-        if index is not SHARED_ONLY
+        if index not in SHARED_ONLY
     }
     rows = made.execute(f"PRAGMA index_list({table.name})").fetchall()
     stands = {

@@ -6,7 +6,7 @@ import json
 import random
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,9 +20,11 @@ from bridge.tests.ledger.platform import Platform, truth_sum, verify
 from bridge.tests.ledger.test_exactness import LATE_NS, _lived
 from bridge.tests.ledger.test_restoring import Broker
 from bridge.tests.service.postgres_server import PostgresServer
+from zaehlwerk_bridge.checkpoint import epoch_name
 from zaehlwerk_bridge.commands import store_calls
 from zaehlwerk_bridge.database import DatabaseAway, InTheWay, SchemaError, Server
 from zaehlwerk_bridge.ledger.cell_table import TAIL
+from zaehlwerk_bridge.outbox import OutboxRow
 from zaehlwerk_bridge.postgres import NAMES, PostgresDatabase, lock_of
 from zaehlwerk_bridge.postgres_schema import FIRST, bring_forward, definition, open_postgres, version_of
 from zaehlwerk_bridge.settings import CommandsSettings
@@ -69,12 +71,24 @@ def beats(database: PostgresDatabase, bridge: str, *, ago_s: float = 0.0, since_
     )
 
 
-def of_kind(store: Store, kind: str) -> list[dict[str, Any]]:
-    return [json.loads(row.payload) for row in store.outbox() if row.topic.endswith(f"/{kind}")]
+def stored(database: PostgresDatabase, bridge: str = "b%") -> list[OutboxRow]:
+    """What bridges whose ids are like that have in the outbox, whether it is its turn or not."""
+    rows = database.execute(
+        "SELECT seq, station, topic, payload, retain, properties FROM outbox WHERE bridge LIKE ? ORDER BY seq",
+        (bridge,),
+    )
+    return [
+        OutboxRow(seq, station, topic, payload, bool(retain), json.loads(properties))
+        for seq, station, topic, payload, retain, properties in rows
+    ]
 
 
-def counts(store: Store) -> list[dict[str, Any]]:
-    return of_kind(store, "count")
+def seq(rows: Iterable[OutboxRow]) -> list[int]:
+    return [row.seq for row in rows]
+
+
+def of_kind(rows: Iterable[OutboxRow], kind: str) -> list[dict[str, Any]]:
+    return [json.loads(row.payload) for row in rows if row.topic.endswith(f"/{kind}")]
 
 
 # The same frames by several bridges.
@@ -82,7 +96,7 @@ def counts(store: Store) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_frames_split_over_bridges_that_work_at_once_end_in_the_sum_that_was_counted(
-    bridges: Callable[[str], Store], seed: int
+    bridges: Callable[[str], Store], database: PostgresDatabase, seed: int
 ) -> None:
     """Of one station: each event to some bridge, several at a time, now and then to two of them."""
     dice = random.Random(seed)
@@ -104,27 +118,152 @@ def test_frames_split_over_bridges_that_work_at_once_end_in_the_sum_that_was_cou
             done.result()
     for store in stores:
         store.settle(node.events[-1].received_ns + LATE_NS)
-    rows = [row for store in stores for row in store.outbox(0, 1 << 30)]
+    rows = stored(database)
     dice.shuffle(rows)
     platform = Platform()
     platform.take(rows)
     assert platform.sums() == truth_sum(node)
 
 
-def test_revisions_of_a_station_rise_whoever_tells_them(bridges: Callable[[str], Store]) -> None:
+def test_revisions_of_a_station_rise_whoever_tells_them(
+    bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
     device, one, other = Device(), bridges("b1"), bridges("b2")
     one.commit([device.status(0, 10)], at(0))
     for slot in range(1, 2 * TAIL):
         (one, other)[slot % 2].commit([device.count(slot, 10 + slot)], at(slot))
     told = [
-        record["revision"]
-        for store in (one, other)
-        for content in counts(store)
-        for record in content["records"]
+        record["revision"] for content in of_kind(stored(database), "count") for record in content["records"]
     ]
-    assert len(told) == len(set(told)) > TAIL
-    assert counts(one)
-    assert counts(other)
+    assert told == sorted(set(told))
+    assert len(told) > TAIL
+    assert of_kind(stored(database, "b1"), "count")
+    assert of_kind(stored(database, "b2"), "count")
+
+
+def test_a_healing_waits_until_the_one_that_it_goes_on_from_is_published(
+    bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    """Published before it, its intervals would stand beside the span that held them."""
+    device, one, other = Device(), bridges("b1"), bridges("b2")
+    one.commit([device.status(0, 10), device.count(1, 12), device.count(8, 19)], at(8))
+    one.settle(at(12))
+    one.acknowledged([row.seq for row in one.outbox()])
+    one.commit([device.backfill(2, 1, 1, after=12)], at(12))
+    other.commit([device.backfill(4, 1, 1, after=13)], at(13))
+    one.commit([device.count(9, 20)], at(13))
+    first, second = stored(database, "b1")[:-1], stored(database, "b2")
+    third = stored(database, "b1")[-1:]
+    assert of_kind(second, "count")[0]["supersedes"]
+    assert seq(one.outbox()) == seq(first)
+    assert other.outbox() == []
+    other.turns_came()  # it does not know yet
+    assert other.turns_came() is None
+    one.acknowledged(seq(first))
+    assert one.outbox() == []
+    after = other.turns_came()
+    assert after is not None
+    assert seq(other.outbox(after)) == seq(second)
+    assert other.turns_came() is None
+    other.acknowledged(seq(second))
+    one.turns_came()
+    assert seq(one.outbox()) == seq(third)
+
+
+def test_a_message_that_was_just_made_says_whether_it_has_to_wait(bridges: Callable[[str], Store]) -> None:
+    device, one, other = Device(), bridges("b1"), bridges("b2")
+    elsewhere = Device("00" * 8, station="Ring")
+    for store in (one, other):
+        store.turns_came()
+    told = one.commit([device.status(0, 10), device.count(1, 12)], at(1)).rows
+    assert {row.waits for row in told} == {False}
+    told = other.commit([device.count(2, 13), elsewhere.status(0, 10, epoch=2)], at(2)).rows
+    assert {(row.station, row.waits) for row in told} == {("neutor", True), ("ring", False)}
+
+
+def test_a_message_does_not_overtake_an_older_one_of_its_bridge_that_had_to_wait(
+    bridges: Callable[[str], Store],
+) -> None:
+    """What that one waited for is published, and the bridge has not noticed yet."""
+    device, one, other = Device(), bridges("b1"), bridges("b2")
+    for store in (one, other):
+        store.turns_came()
+    one.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    (older,) = other.commit([device.count(2, 13)], at(2)).rows
+    assert other.outbox() == []
+    one.acknowledged(seq(one.outbox()))
+    (newer,) = other.commit([device.count(3, 14)], at(3)).rows
+    assert newer.waits
+    assert other.outbox(older.seq) == []
+    after = other.turns_came()
+    assert after is not None
+    assert seq(other.outbox(after)) == [older.seq, newer.seq]
+
+
+def test_messages_of_a_dead_bridge_are_waited_for_until_another_one_has_published_them(
+    bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    device, dead, one, other = Device(), bridges("b1"), bridges("b2"), bridges("b3")
+    one.turns_came()
+    dead.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    left = dead.outbox()
+    one.commit([device.count(2, 13)], at(2))
+    beats(database, "b1", ago_s=GONE_S + 1)
+    for name in ("b2", "b3"):
+        beats(database, name)
+    assert other.written_by_others()
+    assert one.outbox() == []
+    assert other.outbox() == left
+    one.turns_came()
+    other.acknowledged([row.seq for row in left])
+    assert one.turns_came() is not None
+    assert len(one.outbox()) == 1
+
+
+def test_who_was_taken_for_dead_waits_for_what_others_have_taken_over(
+    bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    device, frozen, other = Device(), bridges("b1"), bridges("b2")
+    frozen.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    left = frozen.outbox()
+    beats(database, "b1", ago_s=GONE_S + 1)
+    beats(database, "b2")
+    assert other.written_by_others()
+    assert other.outbox() == left
+    beats(database, "b1", since_s=0)
+    assert all(row.waits for row in frozen.commit([device.count(2, 13)], at(2)).rows)
+    assert frozen.written_by_others()
+    assert frozen.outbox() == []
+    frozen.acknowledged([row.seq for row in left])  # it published them as well
+    assert frozen.turns_came() is not None
+    assert len(frozen.outbox()) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_are_true_after_every_message_whichever_bridge_publishes_next(
+    bridges: Callable[[str], Store], database: PostgresDatabase, seed: int
+) -> None:
+    """A node that loses frames, so that healing follows on healing, and bridges that publish in any order."""
+    dice = random.Random(seed)
+    node = Node(random.Random(seed), loss=0.5)
+    node.live(60)
+    stores = [bridges(name) for name in ("b1", "b2", "b3")]
+    broker = Broker()
+    for event in node.events:
+        store = dice.choice(stores)
+        store.settle(event.received_ns - 1)
+        store.commit([event], event.received_ns)
+        while len(stored(database)) > 8:
+            publishing = dice.choice(stores)
+            broker.drain(publishing, event.received_ns, most={"neutor": 1})
+            verify(broker.platform, node)
+    stores[0].settle(node.events[-1].received_ns + LATE_NS)
+    while stored(database):
+        broker.drain(dice.choice(stores), node.events[-1].received_ns + LATE_NS)
+        verify(broker.platform, node)
+    told = [row for row in broker.rows if row.topic.endswith(("/count", "/span"))]
+    assert [row.seq for row in told] == sorted(row.seq for row in told)
+    assert broker.platform.sums() == truth_sum(node)
 
 
 def test_an_event_that_two_bridges_take_is_told_once(bridges: Callable[[str], Store]) -> None:
@@ -161,10 +300,12 @@ def test_whenever_bridges_that_come_and_go_have_published_all_no_record_is_false
             verify(broker.platform, node)
             compared += 1
     assert compared > 5
-    for name, store in stores.items():
+    for store in stores.values():
         store.settle(node.events[-1].received_ns + LATE_NS)
-        broker.drain(store, node.events[-1].received_ns + LATE_NS)
-        assert store.outbox_size() == 0, name
+    while waiting := stored(database):
+        for store in stores.values():
+            broker.drain(store, node.events[-1].received_ns + LATE_NS)
+        assert len(stored(database)) < len(waiting)
     verify(broker.platform, node)
     assert broker.platform.sums() == truth_sum(node)
 
@@ -269,7 +410,7 @@ def test_a_deadlock_is_gone_through_again(place: Server) -> None:
     def work(database: PostgresDatabase, first: str, second: str) -> None:
         database.begin()
         try:
-            database.execute("UPDATE reserve SET revision = 2 WHERE station = ?", (first,))
+            assert database.execute("UPDATE reserve SET revision = 2 WHERE station = ?", (first,)).rowcount
             both.wait(5)
             database.execute("UPDATE reserve SET revision = 2 WHERE station = ?", (second,))
             database.commit()
@@ -318,17 +459,14 @@ def test_messages_of_a_bridge_that_is_gone_are_another_ones_in_their_order(
     device, gone, living = Device(), bridges("b1"), bridges("b2")
     gone.commit([device.status(0, 10), *(device.count(slot, 10 + slot) for slot in range(1, 5))], at(5))
     left = gone.outbox()
-    living.commit([Device("00" * 8, station="else").status(0, 1)], at(0))
-    newest = living.outbox()[-1].seq
+    living.commit([Device("00" * 8, station="else").status(0, 1, epoch=2)], at(0))
+    own = living.outbox()
     beats(database, "b1", ago_s=GONE_S + 1)
     beats(database, "b2")
     assert living.written_by_others()
-    taken = living.outbox(newest)
-    assert [(row.topic, row.payload, row.properties) for row in taken] == [
-        (row.topic, row.payload, row.properties) for row in left
-    ]
-    gone.acknowledged([row.seq for row in left])
-    assert [row.seq for row in living.outbox(newest)] == [row.seq for row in taken]
+    assert living.outbox() == [*left, *own]
+    gone.acknowledged([row.seq for row in left])  # it was only frozen, and has published them
+    assert living.outbox() == own
 
 
 def test_messages_of_a_bridge_that_is_there_stay_its_own(
@@ -384,19 +522,17 @@ def test_one_of_the_living_bridges_leads(bridges: Callable[[str], Store], databa
     assert other.leads
 
 
-def test_a_checkpoint_that_waits_with_another_bridge_is_said_before_what_it_covers(
-    bridges: Callable[[str], Store],
+def test_what_a_checkpoint_covers_waits_until_the_bridge_that_has_it_has_said_it(
+    bridges: Callable[[str], Store], database: PostgresDatabase
 ) -> None:
     device, one, other = Device(), bridges("b1"), bridges("b2")
     one.commit([device.status(0, 10), device.count(1, 12)], at(1))
     assert any(row.topic.endswith("/checkpoint") for row in one.outbox())
     other.commit([device.count(2, 15)], at(2))
-    kinds = [row.topic.rpartition("/")[2] for row in other.outbox()]
-    assert kinds.index("checkpoint") < kinds.index("count")
+    assert "checkpoint" not in [row.topic.rpartition("/")[2] for row in stored(database, "b2")]
+    assert other.outbox() == []
     one.acknowledged([row.seq for row in one.outbox()])
-    other.acknowledged([row.seq for row in other.outbox()])
-    one.commit([device.count(3, 18)], at(3))
-    assert "checkpoint" not in [row.topic.rpartition("/")[2] for row in one.outbox()]
+    assert [row.topic.rpartition("/")[2] for row in other.outbox()] == ["count"]
 
 
 def test_a_retained_message_that_came_after_a_newer_one_is_said_as_it_should_be(
@@ -425,11 +561,12 @@ def test_a_station_that_another_bridge_has_reconciled_is_not_reconciled_again(
     device, one, other = Device(), bridges("b1"), bridges("b2")
     one.commit([device.status(0, 10), device.count(1, 12)], at(1))
     (station,) = {row.station for row in one.outbox() if row.topic.endswith("/count")}
-    assert other.unverified([station]) == {station}
-    one.reconcile({station: None}, at(1))
+    asked = other.unverified([station])
+    assert asked == {station, epoch_name(1)}
+    one.reconcile(dict.fromkeys(asked), at(1))
     waiting = one.outbox()
     checkpoint = next(row.payload for row in waiting if row.topic.endswith("/checkpoint"))
-    assert other.reconcile({station: checkpoint}, at(1)).foreign == 0
+    assert other.reconcile({**dict.fromkeys(asked), station: checkpoint}, at(1)).foreign == 0
     assert one.outbox() == waiting
 
 
@@ -450,8 +587,8 @@ def test_a_command_that_every_bridge_hears_is_taken_once_and_begun_by_one(
         ]:
             done.result()
     assert database.execute("SELECT count(*) FROM command").fetchone() == (1,)
-    for store in stores:
-        (told,) = [json.loads(row.payload) for row in store.outbox() if row.topic.endswith("/result")]
+    for name in ("b1", "b2", "b3"):
+        (told,) = of_kind(stored(database, name), "result")
         assert told["fate"] == "accepted"
     due = store_calls.next_of(stores[1], device.dev_eui)
     assert due is not None
@@ -480,7 +617,7 @@ def test_a_node_is_asked_once_for_what_every_bridge_finds_missing(
             one.result()
     assert database.execute("SELECT count(*) FROM command WHERE own = 1").fetchone() == (1,)
     assert database.execute("SELECT max(tries) FROM gap").fetchone() == (1,)
-    told = [record for store in stores for content in of_kind(store, "span") for record in content["records"]]
+    told = [record for content in of_kind(stored(database), "span") for record in content["records"]]
     assert len([record for record in told if record["start"] is not None]) == 1
 
 

@@ -111,7 +111,7 @@ def test_tags_that_describe_no_station_reject_the_event_and_not_the_next_one() -
     device.tags = {**device.tags, "classes": "bicycle"}
     done = store.commit([wrong, device.status(1, 10)], at(1))
     assert done.rejected == ["tag classes: 2 values for 1 channels"]
-    assert _topics(store) == ["rejected", "meta", "status", "checkpoint", "span"]
+    assert _topics(store) == ["rejected", "meta", "status", "checkpoint", "checkpoint", "span"]
 
 
 def test_an_event_that_its_source_could_not_read_is_rejected() -> None:

@@ -322,3 +322,19 @@ def test_a_message_that_the_broker_answers_is_no_longer_suspected() -> None:
     suspects.cleared(one)
     assert not suspects.convicts(one)
     assert not suspects.one_by_one
+
+
+def test_messages_that_have_got_their_turn_are_read_from_where_they_are() -> None:
+    """Another bridge had to publish first; what was read behind them meanwhile is not read into memory twice."""
+    outbox, queues = Outbox("b", "b", "a", "b"), StationQueues(8)
+    waiting = outbox.rows.pop(3)
+    outbox.fill(queues)
+    assert [one.seq for one in drain(queues)] == [1]
+    outbox.rows[3] = waiting
+    queues.reload(2)
+    reading = queues.reading()
+    assert reading is not None
+    assert reading.after_seq == 2
+    outbox.fill(queues)
+    assert [one.seq for one in drain(queues)] == [3]
+    assert len(queues) == 4

@@ -14,6 +14,7 @@ PUT = upsert(
     "chain, unsynced, number, counts, mask, worst, missing, total, seen_ns, heard_ns, anchor, whole",
     "chain, unsynced, number",
 )
+NEWEST = "SELECT * FROM cell WHERE chain = ? AND unsynced = ? ORDER BY number DESC LIMIT ?"
 
 
 TAIL = 12
@@ -127,10 +128,7 @@ class Line:
         if self._changed is None:
             return False
         if self._tail is None:
-            rows = self._database.execute(
-                "SELECT * FROM cell WHERE chain = ? AND unsynced = ? ORDER BY number DESC LIMIT ?",
-                (self.chain, self.unsynced, TAIL),
-            ).fetchall()
+            rows = self._database.execute(NEWEST, (self.chain, self.unsynced, TAIL)).fetchall()
             self._tail = [_cell(row) for row in reversed(rows)]
             self._from = self._tail[0].number if len(rows) == TAIL else -FAR
         return number >= self._from

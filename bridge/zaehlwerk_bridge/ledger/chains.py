@@ -11,6 +11,10 @@ from zaehlwerk_protocol.receiver import unwrap
 from zaehlwerk_protocol.state import GENERATION
 from zaehlwerk_protocol.status import Status
 
+EPOCHS = "SELECT id, dev_eui, epoch, generation, interval_s, named_ns, max_rate FROM chain WHERE dev_eui = ?"
+CHANNELS = "SELECT channels FROM chain WHERE id = ?"
+FORGOTTEN = "SELECT number FROM forgotten WHERE chain = ? AND unsynced = ?"
+
 
 class Chains:
     """Chains in the transaction of `database`."""
@@ -41,10 +45,7 @@ class Chains:
         return found
 
     def _read_epochs(self, dev_eui: str) -> list[Epoch]:
-        rows = self._database.execute(
-            "SELECT id, dev_eui, epoch, generation, interval_s, named_ns, max_rate FROM chain WHERE dev_eui = ?",
-            (dev_eui,),
-        )
+        rows = self._database.execute(EPOCHS, (dev_eui,))
         return in_order([Epoch(*row) for row in rows])
 
     def chain(self, number: int) -> Epoch:
@@ -74,7 +75,7 @@ class Chains:
         """Whether a frame of so many channels fits the chain; the first one decides."""
         if chain in self._channels:
             return self._channels[chain] == channels
-        row = self._database.execute("SELECT channels FROM chain WHERE id = ?", (chain,)).fetchone()
+        row = self._database.execute(CHANNELS, (chain,)).fetchone()
         if row[0] is None:
             self._database.execute("UPDATE chain SET channels = ? WHERE id = ?", (channels, chain))
         fits = row[0] is None or int(row[0]) == channels
@@ -84,7 +85,7 @@ class Chains:
 
     def channels(self, chain: int) -> int:
         """How many channels the chain has; one if that is not known yet."""
-        row = self._database.execute("SELECT channels FROM chain WHERE id = ?", (chain,)).fetchone()
+        row = self._database.execute(CHANNELS, (chain,)).fetchone()
         return int(row[0] or 1)
 
     def line(self, chain: Epoch, *, unsynced: bool) -> Line:
@@ -98,9 +99,7 @@ class Chains:
 
     def _line(self, chain: Epoch, unsynced: bool, changed: dict[Line, None] | None) -> Line:
         self._database.touches(chain.dev_eui)
-        row = self._database.execute(
-            "SELECT number FROM forgotten WHERE chain = ? AND unsynced = ?", (chain.chain, unsynced)
-        ).fetchone()
+        row = self._database.execute(FORGOTTEN, (chain.chain, unsynced)).fetchone()
         forgotten = None if row is None else int(row[0])
         return Line(self._database, chain.chain, chain.epoch, unsynced, forgotten, changed)
 

@@ -9,6 +9,9 @@ from zaehlwerk_bridge.ledger.record import read_id
 from zaehlwerk_bridge.messages import Message
 from zaehlwerk_bridge.reserves import Reserves
 
+REVISION = "SELECT revision FROM reserve WHERE station = ?"
+LINES = "SELECT epoch, unsynced, first, last FROM reserve_line WHERE station = ?"
+
 
 class _Reserve(NamedTuple):
     revision: int
@@ -67,12 +70,10 @@ class Coverage:
         return True
 
     def _read(self, station: str) -> _Reserve | None:
-        row = self._database.execute("SELECT revision FROM reserve WHERE station = ?", (station,)).fetchone()
+        row = self._database.execute(REVISION, (station,)).fetchone()
         if row is None:
             return None
-        lines = self._database.execute(
-            "SELECT epoch, unsynced, first, last FROM reserve_line WHERE station = ?", (station,)
-        )
+        lines = self._database.execute(LINES, (station,))
         intervals = {(epoch, bool(unsynced)): (first, last) for epoch, unsynced, first, last in lines}
         by_name = {
             f"{station}.{epoch:08x}": reach for (epoch, unsynced), reach in intervals.items() if not unsynced

@@ -12,6 +12,8 @@ MAX_TRIES = 6
 REACH = 96
 """Intervals back that a node has for certain, and as many as are asked for at once."""
 
+OF_LINE = "SELECT number FROM gap WHERE chain = ? AND unsynced = ?"
+
 
 @dataclass(frozen=True, slots=True)
 class Want:
@@ -65,9 +67,7 @@ class GapTable:
     def _of(self, line: Line) -> set[int]:
         found = self._known.get((line.chain, line.unsynced))
         if found is None:
-            rows = self._database.execute(
-                "SELECT number FROM gap WHERE chain = ? AND unsynced = ?", (line.chain, line.unsynced)
-            )
+            rows = self._database.execute(OF_LINE, (line.chain, line.unsynced))
             found = self._known[line.chain, line.unsynced] = {number for (number,) in rows}
         return found
 

@@ -1,6 +1,7 @@
 """The table of records: what the platform has been told, and the difference to what it should be told."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from zaehlwerk_bridge.database import Database, upsert
 from zaehlwerk_bridge.ledger.cell import Cell
@@ -52,6 +53,13 @@ class Kept:
 
 _COLUMNS = "id, station, chain, unsynced, number, end_s, resolution, revision, live, body"
 PUT = upsert("record", _COLUMNS, "id")
+RECENT = (
+    "SELECT id, station, resolution, body, number FROM record WHERE chain = ? AND unsynced = ? AND live = 1"
+    " ORDER BY number DESC LIMIT ?"
+)
+RECENT_MOST = 12
+"""Newest standing records of a line that a shared store reads at once: what a frame of a node that is heard touches."""
+REVISION = "SELECT revision FROM station WHERE slug = ?"
 _PUT_DEAD = f"""
 INSERT INTO record ({_COLUMNS})
 SELECT id, station, coalesce((SELECT min(id) FROM chain WHERE chain.epoch = foreign_record.epoch), 0),
@@ -60,6 +68,14 @@ ON CONFLICT (id) DO UPDATE SET station = excluded.station, chain = excluded.chai
   number = excluded.number, end_s = excluded.end_s, resolution = excluded.resolution,
   revision = excluded.revision, live = excluded.live, body = excluded.body
 """  # noqa: S608 - columns
+
+
+@dataclass(slots=True)
+class _Recent:
+    """All standing records of a line that end after interval `since`, by id, with the interval that ends them."""
+
+    since: int
+    standing: dict[str, tuple[int, Standing]]
 
 
 class RecordTable:
@@ -71,6 +87,9 @@ class RecordTable:
         self._revisions: dict[str, int] = memory.kind()
         self._raised: dict[str, int] = memory.kind()  # revisions that are to be written
         self._made: dict[str, tuple[object, ...]] = memory.kind()  # rows that are to be written, by id
+        # Of a shared store only, in which every look costs a way to the server and back.
+        self._recent: dict[tuple[int, bool], _Recent] = memory.kind()
+        self._recent_at: dict[str, _Recent] = memory.kind()  # by id of a record
         memory.on_commit("station", self._write_revisions)
         memory.on_commit("record", self._write_made)
         self.has_foreign = False
@@ -92,19 +111,38 @@ class RecordTable:
         """Store the standing record of an interval, of which no other store told, with the next revision of its station;
         returns that. What is stored now is written later: see `Memory`."""
         revision = self.next_revision(station)
-        self._made[record] = (
-            record,
-            station,
-            line.chain,
-            line.unsynced,
-            number,
-            end_s,
-            "interval",
-            revision,
-            1,
-            text,
+        self._make(
+            line, (record, station, line.chain, line.unsynced, number, end_s, "interval", revision, 1, text)
         )
         return revision
+
+    def _make(self, line: Line, row: tuple[Any, ...]) -> None:
+        recent = self._recent_of(line)
+        record, station, _, _, number, _, resolution, _, _, text = row
+        self._made[record] = row
+        if recent is not None and number > recent.since:
+            recent.standing[record] = (number, Standing(station, resolution, text))
+            self._recent_at[record] = recent
+
+    def _recent_of(self, line: Line) -> _Recent | None:
+        """The newest standing records of a line; None: they are not remembered."""
+        if not (self._database.shared and self._memory.trusted):
+            return None
+        place = (line.chain, line.unsynced)
+        found = self._recent.get(place)
+        if found is None:
+            rows = self._database.execute(RECENT, (*place, RECENT_MOST)).fetchall()
+            standing = {row[0]: (row[4], Standing(*row[1:4])) for row in rows}
+            # Of those that end with the first interval there may be more.
+            since = rows[-1][4] if len(rows) == RECENT_MOST else -FAR
+            found = self._recent[place] = _Recent(since, standing)
+            self._recent_at.update(dict.fromkeys(standing, found))
+        return found
+
+    def _no_more(self, record: str) -> None:
+        recent = self._recent_at.pop(record, None)
+        if recent is not None:
+            recent.standing.pop(record, None)
 
     def look(self) -> None:
         """See whether there are records of another store."""
@@ -113,18 +151,20 @@ class RecordTable:
 
     def live(self, line: Line, before: Cell | None, last: Cell | None) -> dict[str, Standing]:
         """The standing records that end in (before, last], by id."""
-        self._write_made()
-        rows = self._database.execute(
-            "SELECT id, station, resolution, body FROM record"
-            " WHERE chain = ? AND unsynced = ? AND number > ? AND number <= ? AND live = 1",
-            (
-                line.chain,
-                line.unsynced,
-                -FAR if before is None else before.number,
-                FAR if last is None else last.number,
-            ),
-        )
-        standing = {row[0]: Standing(*row[1:]) for row in rows}
+        begin, end = -FAR if before is None else before.number, FAR if last is None else last.number
+        recent = self._recent_of(line)
+        if recent is not None and begin >= recent.since:
+            standing = {
+                record: one for record, (number, one) in recent.standing.items() if begin < number <= end
+            }
+        else:
+            self._write_made()
+            rows = self._database.execute(
+                "SELECT id, station, resolution, body FROM record"
+                " WHERE chain = ? AND unsynced = ? AND number > ? AND number <= ? AND live = 1",
+                (line.chain, line.unsynced, begin, end),
+            )
+            standing = {row[0]: Standing(*row[1:]) for row in rows}
         if self.has_foreign:
             foreign = self._database.execute(
                 "SELECT id, station, first, number FROM foreign_record"
@@ -161,10 +201,9 @@ class RecordTable:
     def write(self, line: Line, made: Made) -> Published:
         """Store a record with the next revision of its station; returns it as it is published."""
         self._own(made.body["id"])
-        self._write_made()
         revision = self.next_revision(made.station)
-        self._database.execute(
-            PUT,
+        self._make(
+            line,
             (
                 made.body["id"],
                 made.station,
@@ -178,10 +217,13 @@ class RecordTable:
                 made.text,
             ),
         )
+        if not (self._database.shared and self._memory.trusted):
+            self._write_made()
         return with_revision(made.body, made.text, revision)
 
     def bury(self, record: str) -> None:
         """A record is superseded: it stands no longer, and what supersedes it has a higher revision."""
+        self._no_more(record)
         self._write_made()
         if not self._database.execute("UPDATE record SET live = 0 WHERE id = ?", (record,)).rowcount:
             self._keep_dead(record, UNKNOWN, 0)
@@ -202,6 +244,7 @@ class RecordTable:
 
     def withdraw(self, record: str, station: str, body: Body) -> Published:
         """A record stands for nothing any more, and says so with the next revision; returns it as it is published."""
+        self._no_more(record)
         self._write_made()
         revision = self.next_revision(station)
         text = body_text(body)
@@ -251,6 +294,11 @@ class RecordTable:
             self._revisions[station] = self._raised[station] = known + 1
             return known + 1
         self._database.touches(station)
+        if self._database.shared and self._memory.trusted:
+            # It may have been read beforehand, and all are raised together.
+            stands = int(self._database.execute(REVISION, (station,)).fetchone()[0])
+            self._revisions[station] = self._raised[station] = stands + 1
+            return stands + 1
         row = self._database.execute(
             "UPDATE station SET revision = revision + 1 WHERE slug = ? RETURNING revision", (station,)
         ).fetchone()

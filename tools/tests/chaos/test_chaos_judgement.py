@@ -50,8 +50,8 @@ class StandInWorld:
         return min(self.taken, len(ids))
 
 
-async def judged(world: StandInWorld, *, ordered: bool = True) -> Outcome:
-    run = Run(cast(World, world), OFFER, [], ordered=ordered, tell=lambda *_: None)
+async def judged(world: StandInWorld) -> Outcome:
+    run = Run(cast(World, world), OFFER, [], tell=lambda *_: None)
     run._told = dict(TOTALS)
     await run._judge()
     return run._outcome
@@ -111,23 +111,14 @@ async def test_an_interval_that_was_told_and_is_in_a_span_only_is_lost_and_one_t
     assert (more.lost, more.unexpected) == (0, 2)
 
 
-@pytest.mark.parametrize(("ordered", "unexpected"), [(True, sum(TOTALS.values())), (False, 0)])
-async def test_what_the_platform_held_too_early_is_unexpected_of_one_bridge_and_told_of_several(
-    ordered: bool, unexpected: int
-) -> None:
-    """It is right in the end; several bridges promise no more."""
+async def test_what_the_platform_held_too_early_is_unexpected_although_it_is_right_in_the_end() -> None:
     world = StandInWorld(StandInConsumer(dict(TOTALS)))
-    run = Run(cast(World, world), OFFER, [], ordered=ordered, tell=lambda *_: None)
+    run = Run(cast(World, world), OFFER, [], tell=lambda *_: None)
     await run._check()
     run._told = dict(TOTALS)
     await run._judge()
-    assert (run._outcome.ahead, run._outcome.unexpected) == (sum(TOTALS.values()), unexpected)
-    assert run._outcome.good is not ordered
-
-
-async def test_what_several_bridges_hold_too_much_of_in_the_end_is_unexpected() -> None:
-    outcome = await judged(StandInWorld(StandInConsumer({**TOTALS, (STATION, "in"): 10})), ordered=False)
-    assert outcome.unexpected == 3
+    assert (run._outcome.lost, run._outcome.unexpected) == (0, sum(TOTALS.values()))
+    assert not run._outcome.good
 
 
 async def test_an_event_that_is_not_acknowledged_rejected_or_ends_a_bridge_is_not_good() -> None:
@@ -138,14 +129,13 @@ async def test_an_event_that_is_not_acknowledged_rejected_or_ends_a_bridge_is_no
     assert not (await judged(StandInWorld(StandInConsumer(dict(TOTALS)), bridges={"bridge-1": bridge}))).good
 
 
-async def test_order_is_of_first_occurrences_by_revision_and_only_one_bridge_owes_it() -> None:
+async def test_order_is_of_first_occurrences_by_revision() -> None:
     arrivals = Arrivals()
     for revision in (1, 2, 1, 4, 2, 3, 3):
         arrivals.note("t", message(revision, 5))
     assert (arrivals.messages, arrivals.duplicates, arrivals.order_violations) == (4, 3, 1)
     world = StandInWorld(StandInConsumer(dict(TOTALS), arrivals=arrivals))
     assert not (await judged(world)).good
-    assert (await judged(world, ordered=False)).good
 
 
 def test_the_documents_sql_counts_what_comes_twice_once_and_takes_what_supersedes() -> None:

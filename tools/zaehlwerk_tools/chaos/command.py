@@ -128,7 +128,6 @@ def _figures(outcome: Outcome, skipped: Sequence[str], seed: int) -> dict[str, o
         "unexpected": outcome.unexpected,
         "duplicates_visible": outcome.duplicates_visible,
         "order_violations": outcome.order_violations,
-        "ahead": outcome.ahead,
         "messages": outcome.messages,
         "faults": dict(sorted(outcome.faults.items())),
         "skipped": list(skipped),
