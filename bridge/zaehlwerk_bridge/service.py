@@ -457,7 +457,8 @@ class Bridge:
             await self.publisher.room(ROOM_S)
             while len(events) < self.settings.ledger.batch and not self._queue.empty():
                 events.append(self._queue.get_nowait())
-            self.publisher.behind(not self._queue.empty())
+            # In a shared store others wait for what is acknowledged to be gone.
+            self.publisher.behind(not self._queue.empty() and not self.settings.shared)
             await self._commit(events)
             self._storing = 0
             if self._queue.empty():
