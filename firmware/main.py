@@ -22,13 +22,10 @@ def _start():
 
     try:
         document, trouble = start.settings()
+        board = start.board(document)
     finally:
         modules.unload("app.start")
         del start
-    try:
-        board = getattr(__import__("boards." + document["board"]), document["board"])
-    except ImportError as error:
-        raise ValueError("settings.json: board: boards/%s.py: %s" % (document["board"], error))
     modules.load()
     from app.node import Node
 

@@ -16,58 +16,63 @@ _KINDS = const(7)
 
 _VERSION = const(1)
 _FORMAT = "<7H"
-# Per sensor: ms of the present week, the longest silence of each week in minutes.
-_SILENCE = "<I4H"
-_SILENCE_BYTES = const(12)
 
 
 def restored(node):
-    """What the network knows, as a list of masks by kind; and the sensors go on with what their silences taught."""
-    data, silences = state.read(node.files, "silences", _VERSION), node.inputs.silences
-    if data is not None and len(data) == _SILENCE_BYTES * len(silences):
-        for i, silence in enumerate(silences):
-            fields = struct.unpack(_SILENCE, data[_SILENCE_BYTES * i : _SILENCE_BYTES * i + _SILENCE_BYTES])
-            silence.week_ms, silence.longest = fields[0], list(fields[1:])
+    """What the network knows, as a list of masks by kind; a jam that it knows of goes on until it is looked for.
+
+    The masks may name channels that the settings no longer have: of those it is told that it is over.
+    """
     data = state.read(node.files, "alarms", _VERSION)
-    return [0] * _KINDS if data is None else list(struct.unpack(_FORMAT, data))
+    told = [0] * _KINDS if data is None else list(struct.unpack(_FORMAT, data))
+    if node.inputs.jams is not None:
+        for channel, jam in node.inputs.jams.jams.items():
+            jam.jammed = bool(told[_CONGESTION] >> channel & 1)
+    return told
 
 
 def store(node, told):
-    """Write what the network knows."""
+    """Write what the network knows, and how long its sensors were silent: who is told so stays silent after a restart."""
+    from app import silences
+
+    silences.store(node)
     node.files.replace("alarms", seal(_VERSION, struct.pack(_FORMAT, *told)))
 
 
-def store_silences(node):
-    """Write what the sensors' silences have taught."""
-    data = b"".join([struct.pack(_SILENCE, s.week_ms, *s.longest) for s in node.inputs.silences])
-    node.files.replace("silences", seal(_VERSION, data))
+def following(node, again_ms):
+    """(kind, whether it is raised, mask, value) of what the network is to be told next; what is raised comes first.
 
-
-def following(node):
-    """(kind, whether it is raised, mask, value) of what the network is to be told next; what is raised comes first."""
+    A frame goes out now: nothing more of the sort for `again_ms`, and it counts against what alarms may take. That is so
+    before anything can fail, so that an alarm that cannot be told keeps nothing else back.
+    """
     alarms = node.alarms
+    at = alarms.due(_CONGESTION)
+    jam = at is not None and at <= node.uptime()
+    alarms.spent(_CONGESTION if jam else 0, again_ms)
     for raised in (True, False):
         for kind in range(_KINDS):
-            now, told = alarms.now[kind], alarms.told[kind]
-            mask = now & ~told if raised else told & ~now
-            if mask:
+            mask = alarms.now[kind] & (~alarms.told[kind] | alarms.sent[kind])
+            if not raised:
+                mask = ~alarms.now[kind] & (alarms.told[kind] | alarms.sent[kind])
+            if mask and (kind == _CONGESTION) == jam:
+                alarms.sent[kind] |= mask
                 return kind, raised, mask, _value(node, kind, mask)
     return None
 
 
 def _value(node, kind, mask):
-    """What was measured: see zaehlwerk_protocol.alarm; None if there is nothing to say."""
+    """What was measured: see zaehlwerk_protocol.alarm; None if there is nothing to say, or nobody to ask any more."""
     if kind == _LOW_BATTERY:
         return node.battery_mv
     if kind == _CLOCK_LOST:
         return node.clock.error_ms(node.uptime())
-    channel = 0
+    channel, inputs = 0, node.inputs
     while not mask >> channel & 1:
         channel += 1
-    if kind == _SILENT:
-        return node.inputs.silence_ms(channel) // 1000
-    if kind == _CONGESTION:
-        return node.inputs.jams.report(channel)
+    if kind == _SILENT and channel < len(inputs.health):
+        return inputs.silence(channel).ms // 1000
+    if kind == _CONGESTION and inputs.jams is not None and channel in inputs.jams.jams:
+        return inputs.jams.jams[channel].report
     return None
 
 
@@ -79,3 +84,6 @@ def clear(node, kind):
     if kind is None or kind == _SILENT:
         for silence in node.inputs.silences:
             silence.ms = 0
+    if kind in (None, _CONGESTION) and node.inputs.jams is not None:
+        for jam in node.inputs.jams.jams.values():
+            jam.jammed = False

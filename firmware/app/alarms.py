@@ -1,7 +1,8 @@
 """What is wrong with the node or its sensors, and which of it the network knows already.
 
 A difference between the two is what has to be sent: so an alarm that comes and goes before its turn is never sent, and
-nothing that is raised stays raised for ever because its end was lost. What is needed only then is in `alarm_news`.
+nothing that is raised stays raised for ever because its end was lost. Congestion has a turn and an allowance of its own: a
+switch that flutters, or a case that stays open, does not keep it back. What is needed only then is in `alarm_news`.
 """
 
 from machine import Pin
@@ -28,24 +29,28 @@ _BATTERY_OVER_MV = const(3500)
 _CLOCK_ERROR_MS = const(10000)
 # A condition is over when it was gone for so many readings, a minute apart; congestion has a hysteresis of its own.
 _CALM = const(2)
-# At most one frame in ten minutes, six at once.
+# At most one frame in ten minutes, six at once; congestion as many, and all else together.
 _EVERY_MS = const(600000)
 _AT_ONCE = const(6)
 
 
 class Alarms:
-    """`node` is a `node.Node`. now, told: per kind the mask of the channels concerned, or 0x100 for the node itself; as
-    it is, and as the network knows it."""
+    """`node` is a `node.Node`. now, told, sent: per kind the mask of the channels concerned, or 0x100 for the node itself;
+    as it is, as the network knows it, and what it was sent of without an answer: perhaps it knows."""
 
     def __init__(self, node):
         self._node = node
         self.told = self.rarely("restored")
         self.now = list(self.told)
+        self.sent = [0] * _KINDS
         self._calm = [0] * _KINDS
-        self._not_before = 0
-        self._spent_until = 0
+        # Uptimes in ms, of all else and of congestion.
+        self._not_before = [0, 0]
+        self._spent_until = [0, 0]
         pin = node.settings["tamper_pin"]
         self._switch = None if pin is None else Pin(pin, Pin.IN, Pin.PULL_UP)
+        # A jam that the network knows of may be over, or looked for no more.
+        self.congestion()
 
     def rarely(self, what, *arguments):
         """What a function of `alarm_news` says, loaded for this."""
@@ -90,31 +95,37 @@ class Alarms:
 
     def congestion(self):
         """Take over where there is congestion now."""
-        self.change(_CONGESTION, self._node.inputs.jams.mask())
+        jams = self._node.inputs.jams
+        self.change(_CONGESTION, 0 if jams is None else jams.mask())
 
     @property
     def tampered(self):
         """Whether the case is open."""
         return bool(self.now[_TAMPER])
 
-    def due(self):
-        """Uptime in ms at which something is to be sent, None when the network knows everything."""
-        if self.now == self.told:
-            return None
-        return max(self._not_before, self._spent_until - (_AT_ONCE - 1) * _EVERY_MS)
+    def due(self, kind=None):
+        """Uptime in ms at which something is to be sent, None when the network knows everything.
 
-    def spent(self, again_ms):
-        """A frame goes out now: nothing more for `again_ms`, and it counts against what alarms may take."""
-        now = self._node.uptime()
-        self._not_before = now + again_ms
-        self._spent_until = max(self._spent_until, now) + _EVERY_MS
+        kind: of congestion alone, or (0) of all else.
+        """
+        if kind is None:
+            at, jam_at = self.due(0), self.due(_CONGESTION)
+            return at if jam_at is None or (at is not None and at < jam_at) else jam_at
+        jam = kind == _CONGESTION
+        for k in range(_KINDS):
+            if (k == _CONGESTION) == jam and (self.now[k] != self.told[k] or self.sent[k]):
+                return max(self._not_before[jam], self._spent_until[jam] - (_AT_ONCE - 1) * _EVERY_MS)
+        return None
+
+    def spent(self, kind, again_ms):
+        """A frame goes out now: no more of the sort for `again_ms`, and it counts against what alarms may take."""
+        now, jam = self._node.uptime(), kind == _CONGESTION
+        self._not_before[jam] = now + again_ms
+        self._spent_until[jam] = max(self._spent_until[jam], now) + _EVERY_MS
 
     def acknowledged(self, kind, raised, mask):
         """The network knows it. Stored when this returns."""
-        self._not_before = 0
+        self._not_before[kind == _CONGESTION] = 0
         self.told[kind] = self.told[kind] | mask if raised else self.told[kind] & ~mask
+        self.sent[kind] &= ~mask
         self.rarely("store", self.told)
-
-    def clear(self, kind):
-        """Somebody has seen to it: what is still wrong is raised anew. kind None: everything."""
-        self.rarely("clear", kind)

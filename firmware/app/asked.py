@@ -66,7 +66,7 @@ def _settings(what, node, longest, arguments):
     except MemoryError:
         return _REFUSED, (), False
     finally:
-        modules.unload("app.config", "app.settings", "app.trial")
+        modules.unload("app.config", "app.settings", "app.trial", "app.fit", "app.taken")
         modules.unload_frames()
 
 

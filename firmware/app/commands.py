@@ -68,7 +68,7 @@ def _judge(node, uplinks, kind, args, fit):
     elif kind == _IDENTIFY and getattr(node.board, "LED", None) is not None:
         act = lambda: _identify(node, args[0])  # noqa: E731
     elif kind == _CLEAR_ALARM:
-        act = lambda: node.alarms.clear(args[0])  # noqa: E731
+        act = lambda: node.alarms.rarely("clear", args[0])  # noqa: E731
     return (_REFUSED if act is None else _OK), act, None
 
 

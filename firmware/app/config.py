@@ -8,8 +8,8 @@ import json
 
 from micropython import const
 
+from app import fit, trial
 from app import settings as table
-from app import trial
 
 # Never by command: a node that is somebody else, or has other wires, would be lost. app_key is never told either.
 FIXED = ("dev_eui", "join_eui", "app_key", "board")
@@ -93,7 +93,9 @@ def change(files, changes):
             raise table.SettingsError("%s: not by command" % name)
         else:
             document[name] = value
-    if table.validate(document) == table.validate(present):
+    wanted = table.validate(document)
+    fit.check(wanted)
+    if wanted == table.validate(present):
         return False
     del present, wanted
     trial.put(files, json.dumps(document))

@@ -40,10 +40,6 @@ class Record:
         """What names it: (unsynced, generation, index)."""
         return self.unsynced, self.generation, self.index
 
-    def __repr__(self):
-        space = "unsynced" if self.unsynced else "slot"
-        return "Record(%s %d, %s, cover %s)" % (space, self.index, self.counts, list(self.covers))
-
 
 class Intervals:
     """The open interval of `channels` channels and what was counted before it.
@@ -152,7 +148,12 @@ class Intervals:
         return [(self.pulses[i] - self.unsynced_totals[i]) & _U32 for i in range(self._n)]
 
     def _share(self, ms):
-        """Coverage 0..255 of `ms` observed: 255 from the last half step on, so that a crystal's ppm do not show."""
+        """Coverage 0..255 of `ms` observed: 255 from the last half step on, so that a crystal's ppm do not show.
+
+        More than an interval (the program stood still over a boundary, the clock was set back) is as wrong as less, but
+        never nothing: what was counted was observed.
+        """
+        ms = min(ms, max(2 * self._length - ms, self._length // (FULL - 1)))
         if ms >= self._length - self._length // (2 * FULL):
             return FULL
         return min(FULL - 1, ms * FULL // self._length)

@@ -49,6 +49,8 @@ _RARE = (
     "app.unplaced",
     "app.epoch_record",
     "app.alarm_news",
+    "app.silences",
+    "app.fit",
     "lorawan.transaction",
     "lorawan.join",
     "lorawan.join_round",

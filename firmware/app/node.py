@@ -13,7 +13,6 @@ from app.recorder import Recorder
 from app.ring import Ring
 from app.uplinks import Uplinks
 from app.uptime import Uptime
-from counting.inputs import Inputs
 from lorawan import eu868
 from lorawan.device import Device
 from lorawan.mac import Identity, Mac
@@ -40,16 +39,18 @@ class Node:
 
         self._entropy = entropy
         self.board = board
-        self._trouble = trouble
+        self.trouble = trouble
         self.uptime = Uptime()
-        self.files = Files("state")
-        self.boots, self.short_starts, self.crash, self.safe = restore.count_boot(self.files)
+        # A flash that cannot be written is no reason not to count.
+        self.files = Files("state", False)
+        Files.refused = None
+        self.reset_cause = machine.reset_cause()
+        self.boots, self.short_starts, self.crash, self.safe = restore.count_boot(
+            self.files, self.reset_cause == machine.PWRON_RESET
+        )
         # Whether this start lasted; whether the network was heard in it.
         self.healthy = self.heard = False
-        if self.safe:
-            restore.leave_out(settings["channels"])
-        self.inputs = Inputs(settings["channels"], board.PCNT_UNITS)
-        self.inputs.start()
+        self.inputs = restore.inputs(settings["channels"], board.PCNT_UNITS, self.safe)
         self.started_at = self.uptime()
         self.quiet = asyncio.Lock()
         self.time_news = asyncio.Event()
@@ -74,14 +75,14 @@ class Node:
             self.note(restore.why_safe(self.crash))
         self.channel_map = settings["channel_map"]
         self.offset_ms = settings["offset_ms"]
-        self.reset_cause = machine.reset_cause()
-        self.ring = Ring(Files("state/ring"), _RECENT)
+        self.ring = Ring(Files("state/ring", False), _RECENT)
         self.epoch = state.Epoch(self.files)
         self.clock = Clock(settings["interval_s"] * 500)
         restore.profile(self)
         self.intervals = restore.intervals(self)
         self.intervals.begin(self.started_at)
         state.save_totals(self.files, self.intervals)
+        restore.silences(self)
         modules.unload("app.restore")
         self.alarms = Alarms(self)
         self.device = None
@@ -111,7 +112,8 @@ class Node:
         join_eui, dev_eui, app_key = (
             bytes.fromhex(settings[name]) for name in ("join_eui", "dev_eui", "app_key")
         )
-        store = Store(self.files, eu868, join_eui + dev_eui)
+        # Without its counters stored no frame may go out.
+        store = Store(Files("state"), eu868, join_eui + dev_eui)
         mac = Mac(
             eu868,
             store,
@@ -145,7 +147,8 @@ class Node:
         device = self.device
         return (
             self.inputs.faulty
-            or self._trouble is not None
+            or self.trouble is not None
+            or Files.refused is not None
             or device is None
             or device.radio_error is not None
         )
@@ -165,6 +168,9 @@ class Node:
 
     def save_crash(self):
         """Store what `note` remembered; called when the flash may be written."""
+        if Files.refused is not None:
+            self.note("flash: %r" % Files.refused)
+            Files.refused = None
         if self.crash_unsaved:
             self.crash_unsaved = False
             state.save_crash(self.files, self.boots, self.short_starts, self.crash or b"")
@@ -207,8 +213,8 @@ class Node:
 
     async def run(self):
         """Count and send until cancelled."""
-        if self._trouble:
-            self.note("settings: " + self._trouble)
+        if self.trouble:
+            self.note("settings: " + self.trouble)
         recorder = Recorder(self, machine.WDT)
         uplinks = Uplinks(self)
         tasks = [
@@ -231,6 +237,8 @@ class Node:
             modules.unload("app.button")
             if getattr(board, "DISPLAY", None) is not None:
                 self.show("display")
+        # Not kept: it ends when the watchdog has begun.
+        asyncio.create_task(recorder.guard())  # noqa: RUF006 - the loop holds it until then
         try:
             await supervisor.supervise(tasks, self.uptime, self.note)
         finally:

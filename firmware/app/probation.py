@@ -23,6 +23,11 @@ def over(node):
         node.healthy = True
         if not node.safe:
             node.short_starts = 0
+            if node.trouble is None and not settings.get("trial"):
+                from app import trial
+
+                trial.lasted(node.files)
+                del trial
         node.crash_unsaved = True
         node.save_crash()
     if node.safe and now >= SAFE_MS:

@@ -17,9 +17,13 @@ SNAPSHOT_MS = const(60000)
 _LOOK_MS = const(10000)
 # Between two moments that are kept in memory: what a reset without a loss of power can take.
 _MOMENT_MS = const(10000)
-_DAY_MS = const(86400000)
+# Between two storings of how long the sensors were silent: what a power cut takes of a silence.
+_SILENCES_MS = const(900000)
 # Three missed rounds.
 WATCHDOG_MS = const(180000)
+# A node that has sent nothing for so long, and had nothing to wait for, is not fed any more: an interval is an hour at
+# the most.
+_MUTE_MS = const(7200000)
 
 
 class Recorder:
@@ -98,9 +102,10 @@ class Recorder:
 
     def _keep_silences(self, now):
         if now >= self._silences_at:
-            if self._silences_at:
-                self._node.alarms.rarely("store_silences")
-            self._silences_at = now + _DAY_MS
+            self._silences_at = now + _SILENCES_MS
+            from app import silences
+
+            silences.store(self._node)
 
     async def look(self):
         """For ever: see whether traffic has come to a halt, so often that it is known at once."""
@@ -113,8 +118,13 @@ class Recorder:
                 node.alarms.congestion()
             before = now
 
+    async def guard(self):
+        """The watchdog begins when the technician's time is over, whatever the other tasks are at by then."""
+        await asyncio.sleep(self._node.settings["grace_s"])
+        self._dog = self._watchdog(timeout=WATCHDOG_MS)
+
     def _feed(self):
-        if self._dog is not None:
+        device = self._node.device
+        sent = 0 if device is None else max(device.tx_end, device.until)
+        if self._dog is not None and self._node.uptime() - sent < _MUTE_MS:
             self._dog.feed()
-        elif self._node.uptime() >= self._node.settings["grace_s"] * 1000:
-            self._dog = self._watchdog(timeout=WATCHDOG_MS)

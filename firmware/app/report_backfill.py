@@ -34,6 +34,6 @@ def backfill(node, unsynced, first, end, limit):
 
     if far:
         rows = (None,) * min(stored - first, MAX_ROWS)
-    state = generation | (bits.UNSYNCED if unsynced else 0)
+    state = generation & bits.GENERATION | (bits.UNSYNCED if unsynced else 0)
     frame = Backfill(first & 0xFFFF, state, channels, rows, cover).fit(limit)
     return frame.encode(limit), first + len(frame.rows)

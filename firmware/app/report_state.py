@@ -13,7 +13,7 @@ def state_byte(node, record=None):
     """The state of a frame; `record` is what it is about, else the node as it is now."""
     generation = node.epoch.generation if record is None else record.generation
     unsynced = not node.intervals.live if record is None else record.unsynced
-    state = generation | (bits.UNSYNCED if unsynced else 0)
+    state = generation & bits.GENERATION | (bits.UNSYNCED if unsynced else 0)
     if node.faulty:
         state |= bits.FAULT
     battery = node.battery_mv

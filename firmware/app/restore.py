@@ -17,12 +17,15 @@ from app.state import (
     read,
     save_crash,
 )
-from lorawan.records import RecordError, unseal
+from counting.inputs import Inputs
+from lorawan.records import Files, RecordError, unseal
 
 _U32 = const(0xFFFFFFFF)
 # After so many starts in a row that did not last until the node was healthy the next one is in safe mode.
 SAFE_AFTER = const(5)
 _SAFE = b"safe mode: "
+# Kinds that only count edges, the one that does it without any interrupt first.
+PLAIN = ("pulse", "contact", "presence")
 # The most of a crash that a status has room for beside it.
 _TOLD = const(21)
 
@@ -52,12 +55,14 @@ def intervals(node):
     it = node.make_intervals(len(settings["channels"]), settings["interval_s"])
     totals = load_totals(node.files)
     ours = totals is not None and epoch.found and totals.generation == epoch.generation
+    # What is on a flash that cannot be written may be older than what was sent.
+    ours = ours and Files.refused is None
     if ours and epoch.layout == settings["layout"]:
         (_moment(totals, epoch.number) or totals).fill(it)
         catch_up(it, node.ring)
         return it
     if totals is not None and epoch.found and epoch.layout == settings["layout"]:
-        renewed = totals.generation == (epoch.generation - 1) % 4 and totals.channels == len(it.pulses)
+        renewed = totals.generation == (epoch.generation - 1) % 128 and totals.channels == len(it.pulses)
         if renewed and epoch.farewell is not None:
             return _carried_over(node, totals, it)
     farewell, unsynced_index = None, 0
@@ -96,6 +101,13 @@ def _carried_over(node, totals, it):
         rest = old.pulses[i] - old.unsynced_totals[i] - last.totals[i]
         it.pulses[i] = max(rest, 0)
     return it
+
+
+def silences(node):
+    """See `silences.restored`."""
+    from app import silences
+
+    silences.restored(node)
 
 
 class Totals:
@@ -146,6 +158,8 @@ def _moment(totals, epoch):
         data = unseal(TOTALS_VERSION, RTC().memory())
     except RecordError:
         return None
+    if len(data) != 4 + TOTALS_HEAD_BYTES + CHANNEL_BYTES * totals.channels:
+        return None
     kept = Totals(data[4:])
     if data[:4] != epoch.to_bytes(4, "little") or kept.place != totals.place:
         return None
@@ -162,10 +176,33 @@ def why_safe(crash):
     return (_SAFE + crash[-_TOLD:]).decode()
 
 
-def leave_out(channels):
-    """In safe mode all sensors but those that count pulses in hardware are left out: their channels observe nothing."""
+def inputs(channels, units, safe):
+    """The Inputs, started. In safe mode only the sensors that do little, without those that cannot be started."""
+    if not safe:
+        it = Inputs(channels, units)
+        it.start()
+        return it
+    leave_out(channels, PLAIN)
+    try:
+        it = Inputs(channels, units)
+    except Exception:  # noqa: BLE001 - no room for a sensor's code, perhaps
+        leave_out(channels, PLAIN[:1])
+        it = Inputs(channels, units)
+    for i, sensor in enumerate(it._sensors):
+        try:
+            sensor.start()
+        except Exception as error:  # noqa: BLE001 - the others count
+            print("zaehlwerk:", error)
+            from counting.absent import AbsentSensor
+
+            it._sensors[i] = AbsentSensor({})
+    return it
+
+
+def leave_out(channels, kept):
+    """All sensors but those of the kinds `kept` are not started: their channels observe nothing."""
     for entry in channels:
-        if entry["sensor"] != "pulse":
+        if entry["sensor"] not in kept:
             entry["sensor"] = "absent"
             for name in ("jam_occupancy", "jam_kmh"):
                 entry.pop(name, None)
@@ -199,13 +236,15 @@ def catch_up(intervals, ring):
         intervals.pulses[i] = max(intervals.pulses[i], intervals.known[i] + intervals.unsynced_totals[i])
 
 
-def count_boot(files):
+def count_boot(files, power):
     """(boot count including this one, starts in a row that did not last, last crash as bytes or None, safe).
 
-    Stored, as if this start did not last. safe: this start is in safe mode. The one after it is none, but if that does
-    not last either, the next one is in safe mode again.
+    Stored, as if this start did not last. power: it was the supply that ended the one before, which is no crash. safe:
+    this start is in safe mode. The one after it is none, but if that ends in a crash too, there soon is one again.
     """
     count, short, crash = boot_record(files)
+    if power:
+        short = max(0, short - 1)
     safe = short >= SAFE_AFTER
     count, short = count + 1, SAFE_AFTER - 1 if safe else short + 1
     save_crash(files, count, short, crash or b"")

@@ -14,7 +14,7 @@ from app.intervals import Record
 
 _SEGMENT_RECORDS = const(96)
 _SEGMENTS = const(32)
-# length of the record, flags (bit 0 unsynced, bits 1-2 generation), channels, index.
+# length of the record, flags (bit 0 unsynced, bits 1-7 generation), channels, index.
 _HEAD = "<BBBI"
 _HEAD_BYTES = const(7)
 _CRC_BYTES = const(4)

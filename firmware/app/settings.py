@@ -452,7 +452,9 @@ def validate(document):
     offset = settings["uplink_offset_s"]
     if offset is not None and offset > last_offset_s(interval):
         raise SettingsError("uplink_offset_s: at most %d at this interval" % last_offset_s(interval))
-    _hardware([entry for entry in settings["channels"] if entry.get("shares") is None])
+    _hardware(
+        [entry for entry in settings["channels"] if entry.get("shares") is None], settings["tamper_pin"]
+    )
     if settings["sleep"] == "light":
         for i, entry in enumerate(settings["channels"]):
             _sleeps("channels[%d]" % i, entry, settings["channels"][0])
@@ -475,7 +477,7 @@ def _sleeps(where, entry, first):
     entry["asleep"] = True
 
 
-def _hardware(sensors):
+def _hardware(sensors, tamper_pin):
     """Refuse pins and UARTs that are used twice, and times that contradict each other."""
     pins, uarts = [], []
     for entry in sensors:
@@ -498,6 +500,8 @@ def _hardware(sensors):
         )
     if len(set(uarts)) < len(uarts):
         raise SettingsError("channels: two radars use the same uart")
+    if tamper_pin is not None and tamper_pin in pins + [entry["ok_pin"] for entry in sensors]:
+        raise SettingsError("tamper_pin: pin %d belongs to a channel" % tamper_pin)
 
 
 def last_offset_s(interval_s):
@@ -513,7 +517,7 @@ def _read(path):
             text = file.read()
         except UnicodeError:
             raise SettingsError("%s: is not UTF-8" % path)
-    return validate(parse(path, text)), text
+    return validate(parse(path, text))
 
 
 def parse(where, text):
@@ -529,36 +533,26 @@ def parse(where, text):
     return document
 
 
-def load(path, last_good):
+def load(path, last_good, given_up=None):
     """(settings, trouble): trouble is None, or why `path` was refused and the copy `last_good` (a path) is used.
 
-    Raises SettingsError when there is no usable copy either.
+    given_up: why `path` is not to be used although it is valid, None if it is. Raises SettingsError when there is no
+    usable copy either.
     """
-    try:
+    trouble = given_up
+    if given_up is None:
         try:
-            settings, text = _read(path)
+            return _read(path), None
+        except SettingsError as error:
+            trouble = str(error)
         except OSError:
-            raise SettingsError("%s: is missing or cannot be read" % path)
-    except SettingsError as error:
-        try:
-            return _read(last_good)[0], str(error)
-        except (OSError, SettingsError):
-            raise error
-    _keep(last_good, text)
-    return settings, None
-
-
-def _keep(last_good, text):
-    """Remember the good document; written only when it changed."""
+            trouble = "%s: is missing or cannot be read" % path
     try:
-        with open(last_good) as file:
-            if file.read() == text:
-                return
-    except (OSError, UnicodeError):
-        pass
-    with open(last_good + ".new", "w") as file:
-        file.write(text)
-    os.rename(last_good + ".new", last_good)
+        return _read(last_good), trouble
+    except (OSError, SettingsError):
+        if given_up is None:
+            raise SettingsError(trouble)
+    return _read(path), None
 
 
 def derive(settings):

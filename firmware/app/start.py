@@ -1,6 +1,5 @@
 """How a start begins, and what is done when it fails. Needed once."""
 
-import sys
 import time
 
 import machine
@@ -23,7 +22,7 @@ def settings():
     from app import settings as table
     from app import trial
 
-    files = Files("state")
+    files = Files("state", False)
     try:
         text, trouble = trial.begin(files)
         document = None
@@ -35,11 +34,13 @@ def settings():
                 trouble = str(error)
         on_trial = document is not None
         if document is None:
-            document, wrong = table.load(trial.DOCUMENT, trial.LAST_GOOD)
+            given_up = trial.given_up(files, machine.reset_cause() == machine.PWRON_RESET)
+            document, wrong = table.load(trial.DOCUMENT, trial.LAST_GOOD, given_up)
             trouble = trouble and "rolled back, " + trouble
             if wrong:
                 print("zaehlwerk:", wrong)
                 trouble = wrong.replace(trial.DOCUMENT + ": ", "")[:_TOLD]
+                trial.give_up(files, trouble)
         document["trial"] = on_trial
         return table.derive(document), trouble
     finally:
@@ -47,23 +48,47 @@ def settings():
         modules.unload_frames()
 
 
-def failed(error):
-    """The node could not be put together: settings on trial are over; the start counts as one that did not last.
+def board(document):
+    """The module of boards/ that the settings name. Raises ValueError if there is none, or if they do not fit it."""
+    from app import fit
 
-    Settings that nobody can use are the technician's: SystemExit(2). Everything else is tried again, after a while.
+    fit.check(document)
+    modules.unload("app.fit", "app.taken")
+    name = document["board"]
+    try:
+        return getattr(__import__("boards." + name), name)
+    except ImportError as error:
+        raise ValueError("board: boards/%s.py: %s" % (name, error))
+
+
+def failed(error):
+    """The node could not be put together, or its program came to an end: it is tried again after a while, for a
+    technician's sake and the flash's. At once if there are other settings to go back to.
     """
     print("zaehlwerk: cannot start:", error)
-    files = Files("state")
-    from app import state, trial
-    from app.crash import describe
-
-    on_trial = files.read("trial") is not None
-    if on_trial:
-        trial.undo(files)
-    elif isinstance(error, ValueError):
-        sys.exit(2)
-    boots, short, _ = state.boot_record(files)
-    state.save_crash(files, boots, short, describe(error).encode()[-60:])
-    if not on_trial:
+    try:
+        back = _give_up(error)
+    except Exception as trouble:  # noqa: BLE001 - a flash that cannot be written, no memory: the next start may fare better
+        print("zaehlwerk:", trouble)
+        back = False
+    if not back:
         time.sleep_ms(_PAUSE_MS)
     machine.reset()
+
+
+def _give_up(error):
+    """Settings on trial are over, and so are those of settings.json if it is they that cannot be used; whether there
+    are others. The crash is remembered."""
+    from app import state, trial
+    from app.crash import describe
+    from counting import SensorError
+
+    files = Files("state")
+    back = files.read("trial") is not None
+    if back:
+        trial.undo(files)
+    elif isinstance(error, (ValueError, SensorError)):
+        back = trial.give_up(files, str(error)[:_TOLD])
+    boots, short, _ = state.boot_record(files)
+    state.save_crash(files, boots, short, describe(error).encode()[-60:])
+    return back

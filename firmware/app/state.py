@@ -81,7 +81,8 @@ def _totals(intervals, pulses):
 
 
 class Epoch:
-    """Identity of the totals: number (32 bits, random), generation (its place in the sequence, mod 4).
+    """Identity of the totals: number (32 bits, random), generation (its place in the sequence, mod 128,
+    for that is what a record in the ring has room for; frames say it mod 4).
 
     layout: hash of channels and interval that the totals belong to. acknowledged: the network confirmed a status
     of this epoch; anchored: one with totals at a closed index. farewell: last slot of the epoch before, until
@@ -105,7 +106,7 @@ class Epoch:
 
     def renew(self, number, layout, farewell):
         """A new epoch: the generation goes on by one, nothing is acknowledged. Stored when this returns."""
-        self.generation = (self.generation + 1) % 4
+        self.generation = (self.generation + 1) % 128
         self.farewell = farewell
         self.number, self.layout = number, layout
         self.acknowledged = self.anchored = False

@@ -22,14 +22,15 @@ async def keep(name, start, uptime, crashed):
             if await start():
                 return
             crashed("%s: ended" % name)
-        except MemoryError:
-            gc.collect()
-            crashed("%s: MemoryError" % name)
         except Exception as error:  # noqa: BLE001 - whatever it was, the other tasks go on
-            from app.crash import describe
+            gc.collect()
+            try:
+                from app.crash import describe
 
-            crashed("%s: %s" % (name, describe(error)))
-            del describe
+                crashed("%s: %s" % (name, describe(error)))
+            except Exception:  # noqa: BLE001 - no room to describe it, for instance
+                crashed(name)
+            describe = None  # type: ignore[assignment] # else this would keep the module
             modules.unload("app.crash")
         if uptime() - begun > _HEALTHY_S * 1000:
             pause = _FIRST_PAUSE_S

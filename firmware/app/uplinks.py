@@ -243,7 +243,7 @@ class Uplinks:
         """
         node, epoch = self._node, self._node.epoch
         if epoch.farewell is not None:
-            return False, (epoch.generation - 1) % 4, epoch.farewell
+            return False, (epoch.generation - 1) % 128, epoch.farewell
         if node.intervals.live and node.intervals.unsynced_index > epoch.unsynced_done:
             return True, epoch.generation, node.intervals.unsynced_index - 1
         return None
@@ -251,14 +251,14 @@ class Uplinks:
     async def _send_final(self):
         node, epoch = self._node, self._node.epoch
         final = self._final()
+        self._final_at = self._retry_at()
         record = node.ring.at(*final)
         if record is not None:
             frame = modules.made("counts", node, record, self._room())
             done = await self._send(ports.COUNTS, frame, True)
             if not done.acknowledged:
-                self._final_at = self._retry_at()
                 return
-        self._tries = 0
+        self._tries = self._final_at = 0
         if self._final() == final:
             async with node.quiet:
                 if final[0]:
@@ -293,6 +293,8 @@ class Uplinks:
         At a low data rate it is more than one frame; each is sent until it is acknowledged.
         """
         node = self._node
+        # Before anything can fail: a status that cannot be made does not keep the rest back.
+        self._status_at = self._retry_at()
         room = self._room()
         if not self._parts or self._status_wanted or len(self._parts[0]) > room:
             self._parts, self._totals, self._mapping = modules.made("status", node, room)
@@ -300,7 +302,6 @@ class Uplinks:
             self._status_wanted = False
         done = await self._send(ports.STATUS, self._parts[0], True)
         if not done.acknowledged:
-            self._status_at = self._retry_at()
             return
         self._tries = 0
         self._parts.pop(0)
@@ -332,9 +333,9 @@ class Uplinks:
     async def _send_alarm(self):
         """Confirmed; tried again until it is acknowledged, or over."""
         node = self._node
-        kind, raised, mask, value = node.alarms.rarely("following")
+        again_ms = _RETRY_MS + node.random(_RETRY_SPREAD_MS)
+        kind, raised, mask, value = node.alarms.rarely("following", again_ms)
         frame = modules.made("alarm", node, kind, raised, mask, value)
-        node.alarms.spent(_RETRY_MS + node.random(_RETRY_SPREAD_MS))
         done = await self._send(ports.ALARM, frame, True)
         if done.acknowledged:
             async with node.quiet:
@@ -365,9 +366,11 @@ class Uplinks:
     async def _send_queued(self):
         room = self._room()
         queue = self._answers or self._queue
-        port, frame, last, *then = queue[0](room)
-        if last:
-            queue.pop(0)
+        # What raises here, or is never done, must not come again: behind it all others would wait for ever.
+        entry = queue.pop(0)
+        port, frame, last, *then = entry(room)
+        if not last:
+            queue.insert(0, entry)
         if frame is None:
             return
         try:

@@ -1,5 +1,7 @@
 """Makes a node's sensors from its settings. Needed once: `counting.inputs` loads and unloads it."""
 
+from micropython import const
+
 from counting import SensorError
 
 # Per kind: hardware counters that it must have, and up to how many it makes use of.
@@ -12,6 +14,9 @@ COUNTERS = {
     "radar": (0, 0),
     "absent": (0, 0),
 }
+
+# Per mille; above it a standstill would be told after a minute, or never: see `congestion.Congestion`.
+_MOST = const(800)
 
 
 def _make(entry, units):
@@ -67,7 +72,7 @@ def jams(inputs, channels):
         owner = entry if entry.get("shares") is None else channels[entry["shares"]]
         occupancy, kmh = owner.get("jam_occupancy"), owner.get("jam_kmh")
         if occupancy is not None or kmh is not None:
-            limits[i] = (occupancy, False) if kmh is None else (kmh * 10, True)
+            limits[i] = (min(occupancy, _MOST), False) if kmh is None else (kmh * 10, True)
     if not limits:
         return None
     from counting.congestion import Jams

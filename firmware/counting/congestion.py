@@ -7,6 +7,10 @@ _HALF_MS = const(20000)
 _FINE = const(256)
 # It is over when the occupancy is below, or the speed above, its threshold by so much.
 _OVER_PERCENT = const(30)
+# Fewer looks that saw something are no jam: it may have been a single slow vehicle, or a lorry that stood on the loop.
+_LOOKS = const(3)
+# When nothing was seen for so long, nothing is known any more: not that there is a jam either.
+_OLD_MS = const(600000)
 
 
 class Congestion:
@@ -19,6 +23,7 @@ class Congestion:
         self._threshold = threshold
         self._speed = speed
         self._fine = None
+        self._looks = self._blind_ms = 0
         self.jammed = False
 
     @property
@@ -35,10 +40,17 @@ class Congestion:
     def look(self, value, ms):
         """What the sensor measured within the last `ms`, None where it saw nothing; whether `jammed` changed.
 
-        A radar sees nothing of cars that stand: then what was known before holds.
+        A radar sees nothing of cars that stand: then what was known before holds, for a while.
         """
         if value is None:
-            return False
+            self._blind_ms += ms
+            if self._blind_ms < _OLD_MS:
+                return False
+            self._fine, self._looks = None, 0
+            changed, self.jammed = self.jammed, False
+            return changed
+        self._blind_ms = 0
+        self._looks += 1
         if self._fine is None:
             self._fine = value * _FINE
         else:
@@ -47,30 +59,28 @@ class Congestion:
         if self.jammed:
             limit += limit * _OVER_PERCENT // (100 if self._speed else -100)
         now = self._fine < limit * _FINE if self._speed else self._fine >= limit * _FINE
+        if self._looks < _LOOKS:
+            return False
         changed, self.jammed = now != self.jammed, now
         return changed
 
 
 class Jams:
-    """The congestion of a node's channels. limits: (threshold, speed) by channel, see Congestion."""
+    """The congestion of a node's channels. limits: (threshold, speed) by channel, see Congestion. jams: by channel."""
 
     def __init__(self, inputs, limits):
         self._inputs = inputs
-        self._jams = {channel: Congestion(*limit) for channel, limit in limits.items()}
+        self.jams = {channel: Congestion(*limit) for channel, limit in limits.items()}
 
     def look(self, ms):
         """Look at all, `ms` after the last look; whether anything changed."""
         taken: dict = {}
         changed = False
-        for channel, jam in self._jams.items():
+        for channel, jam in self.jams.items():
             speed, occupancy = self._inputs.lately(channel, taken)
             changed |= jam.look(occupancy if speed is None else speed, ms)
         return changed
 
     def mask(self):
         """The channels with congestion, bit 0 the first."""
-        return sum([1 << channel for channel, jam in self._jams.items() if jam.jammed])
-
-    def report(self, channel):
-        """What an alarm says of a channel."""
-        return self._jams[channel].report
+        return sum([1 << channel for channel, jam in self.jams.items() if jam.jammed])

@@ -38,16 +38,18 @@ class Inputs:
     def read(self):
         """(pulses per channel, observed ms per channel) since the last reading.
 
-        A sensor that is stuck, or silent for longer than an empty street could be, has observed nothing.
+        A sensor that is stuck, or silent for longer than an empty street could be, has observed nothing; neither has one
+        that never told of a passage: nobody knows yet whether it can.
         """
         taken, seen, codes = [], [], []
         for i in range(len(self._sensors)):
             counts, ms, noted = self._gather(i)
             self._taken[i] = None
-            if self.silences[i].passed(ms, sum(counts)):
+            silence = self.silences[i]
+            if silence.passed(ms, sum(counts)):
                 noted |= SILENT
             taken.append(counts)
-            seen.append(0 if noted & (STUCK | SILENT) else ms)
+            seen.append(ms if silence.proven and not noted & (STUCK | SILENT) else 0)
             codes.append(noted)
         self.health = [codes[i] for i, _ in self._sources]
         return self._per_channel(taken), [seen[i] for i, _ in self._sources]
@@ -87,9 +89,9 @@ class Inputs:
         flows = [sensor.flow() for sensor in self._sensors]
         return [flows[i][output or 0] for i, output in self._sources]
 
-    def silence_ms(self, channel):
-        """How long a channel's sensor has told of nothing."""
-        return self.silences[self._sources[channel][0]].ms
+    def silence(self, channel):
+        """The Silence of a channel's sensor."""
+        return self.silences[self._sources[channel][0]]
 
     @property
     def faulty(self):

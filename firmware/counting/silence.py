@@ -9,10 +9,11 @@ from micropython import const
 WEEKS = const(4)
 _WEEK_MS = const(604800000)
 _MINUTE_MS = const(60000)
-# Twice the longest silence of those weeks is too long, but never less than an hour; before a week is over, two days are.
+# Twice the longest silence of those weeks is too long, but never less than an hour; two days always are, also before a
+# week is over: else an outage just below the limit would be the lesson that doubles it, again and again.
 _FACTOR = const(2)
 _LEAST_MS = const(3600000)
-_UNKNOWN_MS = const(172800000)
+_MOST_MS = const(172800000)
 _U16 = const(0xFFFF)
 
 
@@ -21,11 +22,13 @@ class Silence:
 
     setting: ms after which it is, 0: never, None: learnt. ms: the present silence, of time that the sensor watched.
     week_ms, longest: what was learnt: how much of the present week has passed, and the longest silence of each in minutes.
+    proven: whether it ever told of a passage.
     """
 
     def __init__(self, setting):
         self._setting = setting
         self.ms = 0
+        self.proven = False
         self.week_ms = 0
         self.longest = [0] * WEEKS
 
@@ -35,6 +38,7 @@ class Silence:
         self.ms += ms
         silent = self.too_long
         if count:
+            self.proven = True
             if not silent:
                 # A silence that was taken for a fault is no example of what is usual.
                 self.longest[0] = max(self.longest[0], min(self.ms // _MINUTE_MS, _U16), 1)
@@ -57,5 +61,5 @@ class Silence:
         if self._setting is not None:
             return self._setting or None
         if not any(self.longest[1:]):
-            return _UNKNOWN_MS
-        return max(_LEAST_MS, _FACTOR * max(self.longest) * _MINUTE_MS)
+            return _MOST_MS
+        return min(_MOST_MS, max(_LEAST_MS, _FACTOR * max(self.longest) * _MINUTE_MS))

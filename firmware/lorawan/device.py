@@ -21,13 +21,14 @@ _PREPARE_MS = const(50)
 class Device:
     """A device on the network. `quiet` is an asyncio.Lock, uptime() gives monotonic ms since boot.
 
-    tx_end is the uptime in ms of the end of the last transmission, radio_error the last failure's text or None,
+    tx_end is the uptime in ms of the end of the last transmission, until that to which the last wait for the duty cycle
+    or the back-off is over, radio_error the last failure's text or None,
     signal (RSSI in dBm, SNR in dB) of the last frame that was received, None before.
     """
 
     def __init__(self, mac, radio, quiet, uptime, random):
         self.mac = mac
-        self.tx_end = 0
+        self.tx_end = self.until = 0
         self.radio_error = self.signal = None
         self._radio = radio
         self._quiet = quiet
@@ -99,6 +100,7 @@ class Device:
             return await self._run(self.mac.send, port, payload, confirmed, link_check, device_time)
 
     async def _until(self, uptime_ms):
+        self.until = uptime_ms
         wait = uptime_ms - self._uptime()
         if wait > 0:
             await asyncio.sleep_ms(wait)

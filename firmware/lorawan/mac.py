@@ -49,9 +49,6 @@ class Identity:
         self.dev_eui = dev_eui
         self.app_key = app_key
 
-    def __repr__(self):
-        return "Identity(dev_eui=%s)" % self.dev_eui.hex()
-
 
 class Mac:
     """random(n) gives 0..n-1; battery() a DevStatus byte; gain in dB of the antenna over isotropic.

@@ -31,10 +31,16 @@ def unseal(version, record):
 
 
 class Files:
-    """Files below one directory (relative paths, "/" inside names allowed when the directory exists)."""
+    """Files below one directory (relative paths, "/" inside names allowed when the directory exists).
 
-    def __init__(self, directory):
+    needed: whether to raise OSError where the flash cannot be written; else Files.refused is what it said last.
+    """
+
+    refused: object = None
+
+    def __init__(self, directory, needed=True):
         self._directory = directory
+        self._needed = needed
         try:
             os.mkdir(directory)
         except OSError:
@@ -54,15 +60,22 @@ class Files:
 
     def replace(self, name, data):
         """Old or new content, never a mixture, whenever the power goes."""
-        new = self.path(name) + ".new"
-        with open(new, "wb") as file:
-            file.write(data)
-        os.rename(new, self.path(name))
+        self._write(self.path(name) + ".new", "wb", data, self.path(name))
 
     def append(self, name, data):
         """Add `data` to the end; a cut leaves the whole old content and possibly a part of `data`."""
-        with open(self.path(name), "ab") as file:
-            file.write(data)
+        self._write(self.path(name), "ab", data, None)
+
+    def _write(self, path, mode, data, afterwards):
+        try:
+            with open(path, mode) as file:
+                file.write(data)
+            if afterwards is not None:
+                os.rename(path, afterwards)
+        except OSError as error:
+            if self._needed:
+                raise
+            Files.refused = error
 
     def remove(self, name):
         """Delete the file; nothing happens when it is not there."""

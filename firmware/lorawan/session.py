@@ -43,13 +43,6 @@ class Session:
         self.rx2_frequency = region.RX2_FREQUENCY
         self.channels = Channels(region)
 
-    def __repr__(self):
-        return "Session(address=%08x, fcnt_up=%d, fcnt_down=%d)" % (
-            self.address,
-            self.fcnt_up,
-            self.fcnt_down,
-        )
-
 
 def fitting(commands, limit):
     """The whole MAC commands at the beginning of `commands` that fit into `limit` bytes."""

@@ -81,6 +81,25 @@ def test_a_new_name_is_nobodys_yet() -> None:
     assert not set(names(f"{taken}\nlong_name = 1\nx = 'i j k'").values()) & set("abcdefghijk")
 
 
+def test_arguments_and_public_names_that_one_file_alone_uses_may_be_those_of_another_file() -> None:
+    one = "LONGEST_PAUSE = 1\ndef first(moment_ms):\n    return moment_ms"
+    other = "def second(rounded_up, whole_value):\n    return rounded_up"
+    third = "from one import LONGEST_PAUSE\ndef fourth(another_value):\n    return first(another_value)"
+    got = short_names({"one.py": one, "other.py": other, "third.py": third}, [], [])
+    shared = got["other.py"]["rounded_up"], got["other.py"]["second"], got["other.py"]["whole_value"]
+    assert got["one.py"]["moment_ms"] in shared
+    assert got["third.py"]["another_value"] in shared
+    assert got[EVERYWHERE]["LONGEST_PAUSE"] not in shared
+    assert got[EVERYWHERE]["first"] not in shared
+
+
+def test_a_public_name_that_another_file_reaches_on_an_object_is_no_other_name_there() -> None:
+    one = "class One:\n    def __init__(self):\n        self.first_value = 1"
+    other = "def more(it):\n    it.third_value = 1"
+    got = flat(short_names({"one.py": one, "other.py": other}, [], []))
+    assert got["first_value"] != got["third_value"]
+
+
 def test_private_names_of_files_that_have_nothing_to_do_with_each_other_may_be_the_same() -> None:
     one = "class One:\n    def __init__(self):\n        self._first_value = self._second_value = 1"
     other = "class Other:\n    def __init__(self):\n        self._third_value = self._fourth_value = 1"

@@ -3,8 +3,8 @@
 MicroPython keeps every name that it has seen in the heap, for ever: its characters and seven bytes of table (py/qstr.c).
 With the names as people need them that is a quarter of a node's heap. So the build replaces each name that only our
 own code uses by one of one to three characters, the same one everywhere: whatever the code does with names it does as
-before. A private name that only one file uses gets one that private names of other files have too: for the table
-doubles when it is full. Files whose classes inherit from each other share none, for their objects are the same. Lines
+before. A name that only one file uses gets one that such names of other files have too: for the table doubles when it is
+full, which takes 12 kB. Files whose classes inherit from each other share none, for their objects are the same. Lines
 stay where they are, so that the file and line of a crash are those of the source.
 
 What keeps its name: whatever MicroPython or Python call so too, words of string constants (`getattr`, keys of
@@ -59,28 +59,27 @@ def short_names(sources: Mapping[str, str], spoken_to: Iterable[str], foreign: I
     users = Counter(word for file in words.values() for word in file)
     old = sorted(name for name in found - kept if not name.startswith("__"))
     taken = kept | set(users)
-    # Private, of one file alone, and of no object but its own: two files may give the same object attributes.
+    # Of one file alone, and of no object but its own: two files may give the same object attributes.
     reached = {name for tree in trees.values() for name in _reached(tree)}
-    alone = {name for name in old if name.startswith("_") and users[name] == 1} - reached
+    alone = {name for name in old if users[name] == 1} - reached
     # Of a name with an underscore in front a module's constant leaves nothing behind (docs.micropython.org, const).
-    private, public = _candidates("_", taken), _candidates("", taken)
-    pool: list[str] = []
+    unused = {True: _candidates("_", taken), False: _candidates("", taken)}
+    pools: dict[bool, list[str]] = {True: [], False: []}
     names: dict[str, dict[str, str]] = {EVERYWHERE: {}}
     for family in _families(trees):
-        number = 0
+        number = {True: 0, False: 0}
         for path in family:
             names[path] = {}
             for name in old:
                 if name in words[path] and name in alone:
-                    if number == len(pool):
-                        pool.append(next(private))
-                    names[path][name] = pool[number]
-                    number += 1
+                    private = name.startswith("_")
+                    if number[private] == len(pools[private]):
+                        pools[private].append(next(unused[private]))
+                    names[path][name] = pools[private][number[private]]
+                    number[private] += 1
     for name in old:
-        if not name.startswith("_"):
-            names[EVERYWHERE][name] = next(public)
-        elif name not in alone:
-            names[EVERYWHERE][name] = next(private)
+        if name not in alone:
+            names[EVERYWHERE][name] = next(unused[name.startswith("_")])
     return {
         path: {name: new for name, new in those.items() if len(new) < len(name)}
         for path, those in names.items()

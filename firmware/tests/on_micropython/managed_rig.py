@@ -20,12 +20,12 @@ LED = 25
 
 
 class Managed(Site):
-    """`resets` are the seconds at which the node reset its chip. `spoil`, if set, is called before a node is made."""
+    """`resets` are the seconds at which the chip was reset; `causes` 2 by the node, 3 by the watchdog. `spoil`, if set, is called before a node is made."""
 
     def __init__(self, **arguments):
         super().__init__(**arguments)
         fake_machine.driven.clear()
-        self.resets = []
+        self.resets, self.causes = [], []
         self.led = (LED, 1)
         self.button = self.display = None
         self.spoil = None
@@ -36,14 +36,14 @@ class Managed(Site):
         with open("settings.json", "w") as file:
             file.write(json.dumps(document))
 
-    def run(self, until_s, cut_at=0):
-        """As Site.run, over as many lives as the node makes of it."""
+    def run(self, until_s, cut_at=0, cause=fake_machine.PWRON_RESET):
+        """As Site.run, over as many lives as the node makes of it; cause: of the first one."""
 
         def off():
             raise PowerCut
 
         world.at(until_s * 1000000, off)
-        fake_machine.cause = fake_machine.PWRON_RESET
+        fake_machine.cause, fake_machine.WDT.fed = cause, None
         try:
             while True:
                 self.flash = self.flash.replaced()
@@ -53,7 +53,9 @@ class Managed(Site):
                     self._life()
                 except fake_machine.Reset:
                     self.resets.append(self.now())
+                    self.causes.append(fake_machine.cause)
                     fake_machine.cause = fake_machine.HARD_RESET
+                    fake_machine.WDT.fed = None
                     cut_at -= self.flash.operations
                     world.move_to(world.now_us + 1000000)
         except PowerCut:
@@ -68,10 +70,14 @@ class Managed(Site):
             os.mkdir("state")
         except OSError:
             pass
-        from app import start
+        from app import fit, start
 
         try:
             settings, trouble = start.settings()
+            if settings["board"] == "virtual":  # which is a file only where nodes are simulated
+                fit.check(settings)
+            else:
+                start.board(settings)
             board = Board(self.network, self.battery)
             board.LED = self.led
             board.BUTTON, board.DISPLAY = self.button, self.display
@@ -82,7 +88,7 @@ class Managed(Site):
             if self.flash.dead:
                 raise PowerCut
             start.failed(error)
-        modules.unload("app.start")
+        modules.unload("app.start", "app.fit", "app.taken")
         asyncio.run(self.node.run())
         raise AssertionError("the node ended by itself")
 

@@ -173,7 +173,8 @@ def test_a_standstill_of_the_program_leaves_slots_without_a_record():
     bench = live()
     bench.read(5 * LENGTH, 50)
     bench.it.close_due(bench.utc(bench.now))
-    assert bench.closed() == [(False, SLOT, 50, 50, FULL)]
+    # Nobody knows when they came.
+    assert bench.closed() == [(False, SLOT, 50, 50, 1)]
     assert bench.it.slot == SLOT + 5
 
 
@@ -355,3 +356,25 @@ def test_totals_wrap_at_32_bits_and_counts_do_not():
 
 def test_no_slot_was_open_before_the_first_time():
     assert Bench().it.slot == NO_SLOT
+
+
+def test_a_stall_over_a_boundary_marks_the_interval_before_it_and_the_one_after():
+    bench = live()
+    bench.run(LENGTH - BIN_MS, 60)
+    # The reading that closes it comes 110 s late and brings pulses of both.
+    bench.read(LENGTH + 110000, 170)
+    bench.it.close_due(bench.utc(bench.now))
+    bench.run(2 * LENGTH, 60)
+    (_, _, _, first, marked), (_, _, _, second, rest) = bench.closed()
+    assert first + second >= 2 * 890
+    assert marked == rest == (LENGTH - 110000) * FULL // LENGTH
+
+
+def test_an_interval_that_a_small_step_back_makes_longer_is_marked():
+    bench = live()
+    bench.run(LENGTH + BIN_MS, 60)
+    bench.offset -= 440000
+    bench.run(2 * LENGTH + 440000, 60)
+    long = bench.closed()[1]
+    assert 1340 <= long[3] <= 1400
+    assert long[4] == (LENGTH - 440000) * FULL // LENGTH

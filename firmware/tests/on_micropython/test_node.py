@@ -132,6 +132,7 @@ def test_a_channel_that_is_not_observed_is_flagged_and_the_other_is_not():
 
 def test_an_edge_lost_by_the_scheduler_is_noticed_at_the_next_reading():
     site = Site(unix=MIDNIGHT - 600)
+    day(site, HOUR)
     site.at(1500, lambda: fake_machine.set_level(6, 0, interrupt=False))
     site.run(4000)
     covers = {frame.index: frame.cover for frame in site.counts()}

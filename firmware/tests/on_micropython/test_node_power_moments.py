@@ -9,7 +9,7 @@ from managed_rig import Managed  # noqa: E402
 from power_cuts_day import AT_BORDERS, EVERY, Day  # noqa: E402
 from test_node_power import LOSS_S  # noqa: E402
 
-# So many that some starts in a row do not last, and the next is one in safe mode.
+# So many that some starts in a row do not last; a cut of the power leads to no safe mode.
 CUTS = 90
 
 

@@ -140,9 +140,9 @@ def test_hashes_do_not_depend_on_the_key_and_do_on_what_is_counted():
     assert plain["layout"] != other_class["layout"]
 
 
-def test_good_settings_are_kept_and_come_back_when_the_next_ones_are_bad():
-    write("good.json", json.dumps(GOOD))
-    document, trouble = settings.load("good.json", "kept.json")
+def test_the_last_good_settings_come_back_when_the_next_ones_are_bad():
+    write("kept.json", json.dumps(GOOD))
+    document, trouble = settings.load("kept.json", "nowhere.json")
     assert trouble is None
     for bad, word in (
         ("{", "not JSON"),
@@ -162,6 +162,17 @@ def test_good_settings_are_kept_and_come_back_when_the_next_ones_are_bad():
     os.remove("kept.json")
 
 
+def test_settings_that_were_given_up_are_used_only_where_there_are_no_others():
+    write("good.json", json.dumps(with_value("interval_s", 300)))
+    assert settings.load("good.json", "nowhere.json", "pin 24")[0]["interval_s"] == 300
+    write("kept.json", json.dumps(GOOD))
+    document, trouble = settings.load("good.json", "kept.json", "pin 24")
+    assert document == settings.validate(GOOD)
+    assert trouble == "pin 24"
+    os.remove("good.json")
+    os.remove("kept.json")
+
+
 def test_without_a_good_copy_bad_settings_are_an_error():
     write("bad.json", "{}")
     error = raises(SettingsError, settings.load, "bad.json", "nowhere.json")
@@ -169,33 +180,8 @@ def test_without_a_good_copy_bad_settings_are_an_error():
     os.remove("bad.json")
 
 
-def test_unchanged_settings_are_not_written_again():
-    write("same.json", json.dumps(GOOD))
-    settings.load("same.json", "same-kept.json")
-    os.remove("same-kept.json")
-    write("same-kept.json", json.dumps(GOOD))
-    really = os.rename
-    calls = []
-
-    class Os:
-        stat = os.stat
-
-        @staticmethod
-        def rename(*names):
-            calls.append(names)
-            really(*names)
-
-    settings.os = Os
-    try:
-        settings.load("same.json", "same-kept.json")
-        assert calls == []
-        write("same.json", json.dumps(with_value("interval_s", 300)))
-        settings.load("same.json", "same-kept.json")
-        assert len(calls) == 1
-    finally:
-        settings.os = os
-        os.remove("same.json")
-        os.remove("same-kept.json")
+def test_the_switch_of_the_case_has_a_pin_of_its_own():
+    assert "tamper_pin: pin 4" in complaint(with_value("tamper_pin", 4))
 
 
 # --- channels with other sensors than a pulse

@@ -67,3 +67,23 @@ def test_after_four_weeks_a_long_silence_is_forgotten():
     assert silence.limit_ms == 16 * HOUR
     weeks(silence, 2, HOUR)
     assert silence.limit_ms == 2 * HOUR
+
+
+def test_an_outage_just_below_the_limit_is_no_lesson_that_goes_beyond_two_days():
+    silence = Silence(None)
+    weeks(silence, 2, MINUTE * 10)
+    for _ in range(8):
+        gone = silence.limit_ms - 30 * MINUTE
+        assert not silence.passed(gone, 0)
+        weeks(silence, 1, MINUTE * 10)
+    assert silence.limit_ms == 2 * DAY
+    assert silence.passed(2 * DAY, 0)
+
+
+def test_a_sensor_is_proven_by_its_first_passage():
+    silence = Silence(None)
+    silence.passed(WEEK, 0)
+    assert not silence.proven
+    silence.passed(MINUTE, 1)
+    silence.passed(WEEK, 0)
+    assert silence.proven

@@ -94,10 +94,14 @@ def test_where_nothing_can_wake_it_the_node_says_so_and_counts_awake():
 
 def test_in_safe_mode_nobody_sleeps():
     site = Sleepy()
-    for _ in range(5):
-        site.run(site.now() + 30)
-    fake_sleep.slept.clear()
-    site.run(site.now() + 300)
+    fake_machine.cause = fake_machine.WDT_RESET
+    try:
+        for _ in range(5):
+            site.run(site.now() + 30)
+        fake_sleep.slept.clear()
+        site.run(site.now() + 300)
+    finally:
+        fake_machine.cause = fake_machine.PWRON_RESET
     assert site.node.safe
     assert fake_sleep.slept == []
 

@@ -39,7 +39,7 @@ SEGMENTS_OF_A_NODE = "_SEGMENTS = const(32)"
 def plan_of(tables: Tables) -> Plan:
     times = [at for n in range(DAYS) for at in local_times(DAY + timedelta(days=n))]
     tables.write(
-        "teststrasse.csv", table_text(times, lambda row, channel: (7 * row + channel) % 11, HEADINGS)
+        "teststrasse.csv", table_text(times, lambda row, channel: (7 * row + channel + 1) % 11, HEADINGS)
     )
     whole = tables.plan(DAY, DAYS)
     workdir = tables.path.parent / "work"

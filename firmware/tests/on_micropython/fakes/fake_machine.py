@@ -87,10 +87,11 @@ class RTC:
 
 
 class WDT:
-    """Records when it was fed; `starved` when that came too late."""
+    """Records when it was fed; `starved` when that came too late. Where it `bites` it resets the chip then."""
 
     fed = None
     starved = False
+    bites = False
 
     def __init__(self, timeout):
         self.timeout = timeout
@@ -99,4 +100,14 @@ class WDT:
     def feed(self):
         if WDT.fed is not None and world.now_us - WDT.fed > self.timeout * 1000:
             WDT.starved = True
-        WDT.fed = world.now_us
+        WDT.fed = fed = world.now_us
+        if not WDT.bites:
+            return
+
+        def bite():
+            global cause
+            if WDT.fed == fed:
+                cause = WDT_RESET
+                raise Reset
+
+        world.at(fed + self.timeout * 1000, bite)
