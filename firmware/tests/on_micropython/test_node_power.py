@@ -269,13 +269,21 @@ def test_lost_totals_begin_a_new_epoch_and_the_unsynced_index_goes_on():
     assert site.node.intervals.unsynced_index >= unsynced
 
 
-def test_flash_wear_is_what_the_readme_says():
-    """A day of a node with two channels: erasures in all, and of the most worn block."""
-    site = Site(unix=MIDNIGHT - 600)
-    site.pulses(4, 7, 25 * HOUR)
+def erasures_a_day(channels):
+    """From a quarter of a day, after the first hour."""
+    site = Site(unix=MIDNIGHT - 600, channels=[{"class": "bicycle", "pin": 4 + n} for n in range(channels)])
+    site.pulses(4, 7, 7 * HOUR)
     site.run(HOUR)
-    before = list(site.flash.erased)
-    site.run(25 * HOUR)
-    erased = [site.flash.erased[i] - past for i, past in enumerate(before)]
-    print("erasures per day:", sum(erased), "of one block:", max(erased))
-    assert sum(erased) <= 600
+    before = sum(site.flash.erased)
+    site.run(7 * HOUR)
+    erased = 4 * (sum(site.flash.erased) - before)
+    print("erasures a day with", channels, "channels:", erased)
+    return erased
+
+
+def test_flash_wear_of_two_channels_is_what_the_readme_says():
+    assert 200 < erasures_a_day(2) <= 260
+
+
+def test_flash_wear_of_eight_channels_is_what_the_readme_says():
+    assert 1500 < erasures_a_day(8) <= 1900
