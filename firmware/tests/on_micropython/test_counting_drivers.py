@@ -592,7 +592,7 @@ def test_only_motor_vehicles_make_a_jam():
     tube[0]["jam_kmh"] = 15
     made = inputs(*tube)
     made.read()
-    limits = sorted(made.jams._jams)
+    limits = sorted(made.jams.jams)
     assert [TUBE[channel]["class"] for channel in limits] == ["kfz", "kfz", "unknown"]
     assert inputs(*TUBE).jams is None
 

@@ -30,8 +30,8 @@ from zaehlwerk_tools.simulator.inputs import EdgeTrain, PulseInputs
 STATIONS = ("gestoert", "haengend", "leer", "stumm")
 SLOTS = 12
 """Midnight to three."""
-PULSES, CASE = 4, 5
-"""GPIOs."""
+PULSES, CASE = 2, 39
+"""GPIOs that none of the boards has anything else on."""
 EVERY_S, CLOSED_S = 60, 2
 LAST_S = 30 * 60
 """Seconds after midnight at which the last one passes the empty street, and both broken sensors."""

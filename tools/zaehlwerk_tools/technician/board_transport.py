@@ -23,6 +23,8 @@ from zaehlwerk_tools.technician.troubles import CutOffError, NoBoardError, Techn
 
 ANSWER_S = 10
 """A board that says nothing for so long does not answer any more."""
+ATTEMPTS = (0.2, 0.3, 0.5)
+"""Of that time, for each time that a board is interrupted until it listens."""
 STARTING_S = 0.5
 """A board that starts hears nothing: whoever comes next is spared that."""
 CHUNK = 1024
@@ -124,15 +126,22 @@ def open_serial(port: str) -> Iterator[SerialTransport]:
 def enter_raw(port: str, serial: SerialTransport, *, soft_reset: bool) -> None:
     """Be at the raw prompt; without `soft_reset` what an interrupted program had in memory is still there.
 
-    Raises NoBoardError.
+    A board that is just starting does not hear the first interruption: it gets others. Raises NoBoardError.
     """
-    try:
-        serial.enter_raw_repl(soft_reset=soft_reset, timeout_overall=ANSWER_S)
-    except (TransportError, SerialException, OSError) as error:
-        raise NoBoardError(
-            f"{port}: no MicroPython answers there ({_first_line(error)}); "
-            "is it the right port, and is MicroPython on the board?"
-        ) from None
+    for share in ATTEMPTS:
+        try:
+            serial.enter_raw_repl(soft_reset=soft_reset, timeout_overall=share * ANSWER_S)
+        except TransportError as error:
+            trouble: Exception = error
+        except (SerialException, OSError) as error:
+            trouble = error
+            break
+        else:
+            return
+    raise NoBoardError(
+        f"{port}: no MicroPython answers there ({_first_line(trouble)}); "
+        "is it the right port, and is MicroPython on the board?"
+    )
 
 
 def _not_opened(port: str, error: Exception) -> str:
