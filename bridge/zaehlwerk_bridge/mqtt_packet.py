@@ -11,6 +11,8 @@ _QOS_1 = 0x02  # MQTT 5.0, 3.3.1.2
 _RETAIN = 0x01  # MQTT 5.0, 3.3.1.3
 _RETAIN_AS_PUBLISHED = 0x08  # MQTT 5.0, 3.8.3.1
 _NO_PROPERTIES = b"\0"
+MORE = 0x80  # MQTT 5.0, 1.5.5: another byte of the length follows
+_LENGTH_BYTES = 4  # MQTT 5.0, 1.5.5: at most
 
 MESSAGE_EXPIRY = 0x02  # MQTT 5.0, 2.2.2.2: Message Expiry Interval, four byte integer, seconds
 CONTENT_TYPE = 0x03  # MQTT 5.0, 2.2.2.2: Content Type, UTF-8 string
@@ -94,6 +96,22 @@ def variable_byte_integer(value: int) -> bytes:
         packed.append(low | 0x80 if value else low)
         if not value:
             return bytes(packed)
+
+
+def read_length(data: bytes | bytearray, at: int) -> tuple[int, int] | None:
+    """Return the Variable Byte Integer that begins at `at`, and where what it counts begins; None: not all of it is there.
+
+    Of one that is longer than any may be, a length of -1.
+    """
+    length = 0
+    for place in range(_LENGTH_BYTES):
+        if at + place >= len(data):
+            return None
+        byte = data[at + place]
+        length |= (byte & ~MORE) << 7 * place
+        if not byte & MORE:
+            return length, at + place + 1
+    return -1, at + _LENGTH_BYTES
 
 
 def _text(text: str) -> bytes:

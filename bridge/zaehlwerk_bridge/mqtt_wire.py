@@ -8,12 +8,10 @@ import contextlib
 import socket
 import ssl
 
-from zaehlwerk_bridge.mqtt_packet import PUBACK
+from zaehlwerk_bridge.mqtt_packet import MORE, PUBACK, read_length
 
 READ_BYTES = 65536
 _TYPE = 0xF0  # MQTT 5.0, 2.1.2: the upper four bits
-_MORE = 0x80  # MQTT 5.0, 1.5.5: another byte of the length follows
-_LENGTH_BYTES = 4  # MQTT 5.0, 1.5.5: at most
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, InterruptedError)
 """The socket can do no more for now. Either wish may come of either call: TLS renews its keys."""
 
@@ -123,8 +121,8 @@ class Wire:
         data, at, end = self._in, 0, len(self._in)
         while end - at >= 2 and not self._unreadable:
             size, body = data[at + 1], at + 2
-            if size & _MORE:
-                length = _length(data, at + 1)
+            if size & MORE:
+                length = read_length(data, at + 1)
                 if length is None:
                     break
                 size, body = length
@@ -145,19 +143,3 @@ class Wire:
             self._inlet += data[at:]
             at = end
         del data[:at]
-
-
-def _length(data: bytearray, at: int) -> tuple[int, int] | None:
-    """The remaining length that begins at `at`, and where what it counts begins; None: not all of it is there.
-
-    Of one that is longer than any may be, a length of -1.
-    """
-    length = 0
-    for place in range(_LENGTH_BYTES):
-        if at + place >= len(data):
-            return None
-        byte = data[at + place]
-        length |= (byte & ~_MORE) << 7 * place
-        if not byte & _MORE:
-            return length, at + place + 1
-    return -1, at + _LENGTH_BYTES

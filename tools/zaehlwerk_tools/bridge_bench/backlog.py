@@ -69,7 +69,7 @@ class _Backlog:
             async with await BrokerProcess.start(self._folder, port) as broker:
                 taker = TallyTaker(broker.address, PREFIX, self._tally)
                 try:
-                    self._drain(bridge)
+                    self._drain(bridge, taker)
                 finally:
                     taker.close()
             drained_s = time.monotonic() - began
@@ -122,7 +122,7 @@ class _Backlog:
                 self._tally.offer(entry.place, entry.counts)
             yield chunk
 
-    def _drain(self, bridge: Contestant) -> None:
+    def _drain(self, bridge: Contestant, taker: TallyTaker) -> None:
         most, moved = -1, time.monotonic()
         while (taken := self._tally.intervals) < self._messages:
             self._sample(bridge, self._messages + taken, "draining")
@@ -130,6 +130,7 @@ class _Backlog:
                 most, moved = taken, time.monotonic()
             elif time.monotonic() - moved > STILL_S:
                 return  # what is missing by now is lost
+            taker.check()
             time.sleep(_LOOK_S)
 
     def _sample(self, bridge: Contestant, at: int, what: str) -> None:

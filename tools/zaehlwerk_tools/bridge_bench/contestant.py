@@ -57,23 +57,32 @@ class Contestant:
 
     @property
     def cpu_s(self) -> float:
-        """Seconds of processor time that all its threads took up to now, in user and system mode (proc_pid_stat(5))."""
+        """Seconds of processor time that it and the processes that it started took up to now, all their threads, in user
+        and system mode (proc_pid_stat(5))."""
         self.check()
-        fields = (_PROC / str(self._process.pid) / "stat").read_text(encoding="ascii", errors="replace")
-        after_name = fields.rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / _TICKS
+        return sum((int(fields[11]) + int(fields[12])) / _TICKS for fields in map(_stat, self._family()))
 
     @property
     def rss_mb(self) -> float:
-        """Its resident set at its largest, in millions of bytes."""
-        return round((peak_bytes(self._process.pid) or 0) / 1e6, 1)
+        """Its resident set and those of the processes that it started, each at its largest, in millions of bytes."""
+        return round(sum(peak_bytes(pid) or 0 for pid in self._family()) / 1e6, 1)
 
     @property
     def rss_now_mb(self) -> float:
-        """Its resident set at present, in millions of bytes (proc_pid_statm(5))."""
+        """The same at present (proc_pid_statm(5))."""
         self.check()
-        pages = int((_PROC / str(self._process.pid) / "statm").read_text(encoding="ascii").split()[1])
+        pages = sum(
+            int((_PROC / str(pid) / "statm").read_text(encoding="ascii").split()[1]) for pid in self._family()
+        )
         return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+    def _family(self) -> list[int]:
+        """Its process and all that it has started and that are there (proc_pid_task_children(5))."""
+        found = [self._process.pid]
+        for pid in found:
+            for children in (_PROC / str(pid) / "task").glob("*/children"):
+                found += map(int, children.read_text(encoding="ascii").split())
+        return found
 
     def settled(self) -> None:
         """Return when it has nothing left to do: it took no processor time worth the name for a moment."""
@@ -85,3 +94,9 @@ class Contestant:
                 return
             last = now
             time.sleep(4 * _LOOK_S)
+
+
+def _stat(pid: int) -> list[str]:
+    """Of a process what follows its name in proc_pid_stat(5)."""
+    text = (_PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace")
+    return text.rpartition(")")[2].split()

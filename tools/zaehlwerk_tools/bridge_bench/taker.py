@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.subscribeoptions import SubscribeOptions
-
 from zaehlwerk_tools.bridge_bench.offered import Entry, Place
-from zaehlwerk_tools.errors import BrokerError, ZaehlwerkError
+from zaehlwerk_tools.bridge_bench.subscriber import Subscriber
+from zaehlwerk_tools.errors import ZaehlwerkError
 from zaehlwerk_tools.plan import Broker
 
-CONNECT_S = 20.0
 SILENCE_S = 60.0
 """Nothing came for so long: what is missing by then is lost."""
 _LOOK_S = 0.02
@@ -37,27 +32,12 @@ class Taker:
 
     def __init__(self, broker: Broker, prefix: str) -> None:
         self.messages: list[Taken] = []
-        self._topics = [f"{prefix}/v1/+/count", f"{prefix}/v1/+/span"]
-        self._subscribed = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, "bench-platform", protocol=paho.MQTTv5)
-        self._client.on_connect = self._on_connect
-        self._client.on_message = self._on_message
-        self._client.on_subscribe = self._on_subscribe
-        try:
-            self._client.connect(broker.host, broker.port)
-        except OSError as error:
-            raise BrokerError(
-                f"no broker at {broker.host}:{broker.port}: {error.strerror or error}"
-            ) from error
-        self._client.loop_start()
-        if not self._subscribed.wait(CONNECT_S):
-            self.close()
-            raise BrokerError(f"the broker at {broker.host}:{broker.port} did not take a subscription")
+        topics = [f"{prefix}/v1/+/{kind}" for kind in ("count", "span")]
+        self._subscriber = Subscriber(broker, "bench-platform", topics, self._take)
 
     def close(self) -> None:
         """Leave the broker."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._subscriber.close()
 
     def wait(self, messages: int, tell: Callable[[int], None], check: Callable[[], None]) -> None:
         """Return when so many messages came, or none came for long. `check` raises if waiting is in vain."""
@@ -70,17 +50,12 @@ class Taker:
             elif now - moved > SILENCE_S:
                 return
             check()
+            self._subscriber.check()
             time.sleep(_LOOK_S)
         tell(messages)
 
-    def _on_connect(self, client: paho.Client, *_: Any) -> None:
-        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._topics])
-
-    def _on_subscribe(self, *_: Any) -> None:
-        self._subscribed.set()
-
-    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        self.messages.append(Taken(time.monotonic(), message.topic, bytes(message.payload)))
+    def _take(self, at: float, topic: str, payload: bytes) -> None:
+        self.messages.append(Taken(at, topic, payload))
 
 
 def lost(offered: Iterable[Entry], taken: Iterable[Taken]) -> int:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from array import array
 from typing import Any
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.subscribeoptions import SubscribeOptions
-
 from zaehlwerk_tools.bridge_bench.offered import CHANNELS
-from zaehlwerk_tools.errors import BrokerError
+from zaehlwerk_tools.bridge_bench.subscriber import Subscriber
 from zaehlwerk_tools.plan import Broker
 
-CONNECT_S = 20.0
 _NONE = -1
 
 
@@ -74,34 +68,15 @@ class TallyTaker:
     """Subscribes to all counts and spans under `prefix` for a tally. Raises BrokerError if the broker is not there."""
 
     def __init__(self, broker: Broker, prefix: str, tally: Tally) -> None:
-        self._tally = tally
-        self._topics = [f"{prefix}/v1/+/{kind}" for kind in ("count", "span")]
-        self._subscribed = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, "bench-tally", protocol=paho.MQTTv5)
-        self._client.on_connect = self._on_connect
-        self._client.on_message = self._on_message
-        self._client.on_subscribe = self._on_subscribe
-        try:
-            self._client.connect(broker.host, broker.port)
-        except OSError as error:
-            raise BrokerError(
-                f"no broker at {broker.host}:{broker.port}: {error.strerror or error}"
-            ) from error
-        self._client.loop_start()
-        if not self._subscribed.wait(CONNECT_S):
-            self.close()
-            raise BrokerError(f"the broker at {broker.host}:{broker.port} did not take a subscription")
+        topics = [f"{prefix}/v1/+/{kind}" for kind in ("count", "span")]
+        self._subscriber = Subscriber(
+            broker, "bench-tally", topics, lambda _at, _topic, payload: tally.take(payload)
+        )
+
+    def check(self) -> None:
+        """Raises what has ended it."""
+        self._subscriber.check()
 
     def close(self) -> None:
         """Leave the broker."""
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _on_connect(self, client: paho.Client, *_: Any) -> None:
-        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._topics])
-
-    def _on_subscribe(self, *_: Any) -> None:
-        self._subscribed.set()
-
-    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        self._tally.take(bytes(message.payload))
+        self._subscriber.close()
