@@ -2,7 +2,6 @@
 
 import asyncio
 import faulthandler
-import gc
 import os
 import signal
 import sys
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 import typer
 from structlog.typing import FilteringBoundLogger
 
+from zaehlwerk_bridge.collecting import collect_seldom
 from zaehlwerk_bridge.command_line import (
     EXIT_BAD_INPUT,
     EXIT_BROKEN,
@@ -38,10 +38,6 @@ SWITCH_S = 0.001
 """So long the store's thread may keep the interpreter while the event loop wants it. With Python's 5 ms each read and
 write of a socket would wait that long, and a broker's window of 20 messages makes many of them."""
 
-COLLECT_AFTER = 20_000
-"""Objects made and not freed, after which Python looks for cycles among the newest; messages on their way make none, and
-with Python's 700 it would look through them again and again."""
-
 
 @dataclass(slots=True)
 class _End:
@@ -67,8 +63,7 @@ def run(config: ConfigOption) -> None:
         # Bridges that share a database tell by themselves when two of them have one name.
         with nullcontext() if settings.database_file is None else StoreLock(settings.database_file):
             sys.setswitchinterval(SWITCH_S)
-            gc.freeze()  # what is imported by now stays
-            gc.set_threshold(COLLECT_AFTER)
+            collect_seldom()
             asyncio.run(_run(settings, log, redactor, end))
     except SettingsError as error:
         complain(error.problems)
@@ -90,7 +85,7 @@ def run(config: ConfigOption) -> None:
 
 
 async def _run(settings: Settings, log: FilteringBoundLogger, redactor: Redactor, end: _End) -> None:
-    bridge = Bridge(settings, log=log, redactor=redactor)
+    bridge = Bridge(settings, log=log, redactor=redactor, store_apart=True)
     manager = ServiceManager()
     stuck = Movement(bridge).stuck
     troubles = _redacted(bridge.troubles, redactor)

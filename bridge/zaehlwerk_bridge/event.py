@@ -29,3 +29,27 @@ class Event:
     )
     problem: str = ""  # why the source could not read the item; such an event is rejected, never dropped
     internal: bool = False  # the problem is the bridge's own: the event is as it should be
+
+    def __reduce__(self) -> tuple[type["Event"], tuple[object, ...]]:
+        """Its fields in order: a tenth of the work that pickling their names takes as well."""
+        return Event, (
+            self.source,
+            self.dev_eui,
+            self.kind,
+            self.dedup_id,
+            self.cursor,
+            self.received_ns,
+            self.f_port,
+            self.f_cnt,
+            self.payload,
+            self.device_name,
+            self.tags,
+            self.dr,
+            self.rssi,
+            self.snr,
+            self.gateways,
+            self.queue_item,
+            self.report,
+            self.problem,
+            self.internal,
+        )

@@ -1,6 +1,6 @@
 """Points at which the program can be told to kill itself, so that tests can try a crash between any two steps.
 
-`ZAEHLWERK_FAILPOINT=NAME[:COUNT]` in the environment: the process ends by SIGKILL, as in a power cut, when it comes to
+`ZAEHLWERK_FAILPOINT=NAME[:COUNT]` in the environment: the bridge ends by SIGKILL, as in a power cut, when it comes to
 the point NAME for the COUNTth time (1 if not given). Without the variable a point is a call of an empty function.
 """
 
@@ -57,6 +57,14 @@ def armed(value: str) -> tuple[str, int]:
     return name, int(count or 1)
 
 
+_WITH_IT: list[int] = []
+
+
+def dies_as_well(pid: int) -> None:
+    """Say that this process and `pid` are one program: a point ends both, `pid` first."""
+    _WITH_IT.append(pid)
+
+
 def killing(name: str, count: int) -> Callable[[str], None]:
     """A function that kills the process when it is called with `name` for the `count`th time, from any thread."""
     left = count
@@ -69,7 +77,8 @@ def killing(name: str, count: int) -> Callable[[str], None]:
         with lock:
             left -= 1
             if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
+                for pid in (*_WITH_IT, os.getpid()):
+                    os.kill(pid, signal.SIGKILL)
 
     return reached
 

@@ -4,6 +4,7 @@ Everything goes in steps of some milliseconds with pauses between them, so that 
 """
 
 from collections.abc import Callable
+from operator import methodcaller
 
 from structlog.typing import FilteringBoundLogger
 
@@ -11,8 +12,8 @@ from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.database import MAY_PASS
 from zaehlwerk_bridge.settings import StoreSettings
 from zaehlwerk_bridge.store import Store
+from zaehlwerk_bridge.store_access import StoreAccess
 from zaehlwerk_bridge.store_figures import wal_bytes
-from zaehlwerk_bridge.store_thread import StoreThread
 
 EVERY_S = 60.0
 """Between two rounds."""
@@ -33,7 +34,7 @@ class Housekeeping:
     def __init__(
         self,
         settings: StoreSettings,
-        store: StoreThread,
+        store: StoreAccess,
         clock: Clock,
         wall: Clock,
         log: FilteringBoundLogger,
@@ -69,11 +70,11 @@ class Housekeeping:
         if not self._settings.retention_days:
             return
         before_ns = self._clock.now_ns() - self._settings.retention_days * DAY_NS
-        await self._in_steps(lambda store: store.forget(before_ns, ROWS))
+        await self._in_steps(methodcaller("forget", before_ns, ROWS))
 
     async def tidy(self) -> None:
         """Give free pages back, and empty the log if it has grown."""
-        await self._in_steps(lambda store: store.shrink(PAGES))
+        await self._in_steps(methodcaller("shrink", PAGES))
         if self._store.path is not None and wal_bytes(self._store.path) > LOG_BYTES:
             await self._store.call(Store.empty_log)
 

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import dataclasses
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 from typing import Concatenate, ParamSpec, TypeVar
 
 from structlog.typing import FilteringBoundLogger
@@ -36,8 +37,11 @@ from zaehlwerk_bridge.sources.grpc import GrpcSource
 from zaehlwerk_bridge.sources.interface import Source
 from zaehlwerk_bridge.sources.item_id import ItemId, parse
 from zaehlwerk_bridge.store import Committed, Store
+from zaehlwerk_bridge.store_access import StoreAccess
 from zaehlwerk_bridge.store_place import store_place
+from zaehlwerk_bridge.store_process import StoreGone, StoreProcess
 from zaehlwerk_bridge.store_thread import StoreThread
+from zaehlwerk_bridge.transactions import Folded, NotBegun, commit, settle
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -94,19 +98,12 @@ class BridgeCounts:
         self.superseded += done.superseded
 
 
-@dataclass(frozen=True, slots=True)
-class _Folded:
-    done: Committed
-    deadline_ns: int | None
-    took_s: float
-    commands: bool = False  # commands to nodes were changed
-
-
 class Bridge:
     """One bridge from start to end.
 
     `clock` is the time of the server and the ledger, virtual in a simulation. `wall` is the time of the machine, in
-    which the broker lives and the disk fails. `seed` makes the jitter repeatable.
+    which the broker lives and the disk fails. `seed` makes the jitter repeatable. `store_apart`: a SQLite store works in a
+    process of its own.
     """
 
     def __init__(
@@ -119,6 +116,7 @@ class Bridge:
         redactor: Redactor | None = None,
         seed: int | None = None,
         source: Source | None = None,
+        store_apart: bool = False,
     ) -> None:
         self.settings = settings
         redactor = redactor if redactor is not None else Redactor()
@@ -128,9 +126,13 @@ class Bridge:
         self._rng = random.Random(seed)  # noqa: S311 - jitter
         self.store_place = store_place(settings, redactor)
         """Where the store is."""
-        self._store = StoreThread(
+        open_store = partial(Store, self.store_place, prefix=settings.prefix, bridge_id=settings.id)
+        self._store = StoreAccess(
             settings.database_file,
-            lambda: Store(self.store_place, prefix=settings.prefix, bridge_id=settings.id),
+            # What a server computes it computes elsewhere anyway.
+            StoreProcess(open_store)
+            if store_apart and settings.database_file is not None
+            else StoreThread(open_store),
             self._wall,
             self._rng,
             self._log,
@@ -185,7 +187,8 @@ class Bridge:
             )
         self.counts = BridgeCounts()
         self._queue: asyncio.Queue[Event] = asyncio.Queue(settings.ledger.queue)
-        self._storing = 0
+        self._storing = 0  # transactions with events
+        self._taking_along = False  # one of them deletes what is acknowledged
         self._stored: dict[str, ItemId] = {}
         self._overrides = {dev_eui: station.tags() for dev_eui, station in settings.stations.items()}
         self._settling = Alarm(self._clock, self._settle, self._fail)
@@ -377,7 +380,7 @@ class Bridge:
         if opening.cancelled():
             return False
         opening.result()
-        if await self._store.call(lambda store: store.put_back):
+        if await self._store.call(attrgetter("put_back")):
             self._log.warning(
                 "the database was put back from a copy, the broker is asked what was published since"
             )
@@ -448,29 +451,49 @@ class Bridge:
     # Storing.
 
     async def _ingest(self) -> None:
-        while True:
-            events = [await self._queue.get()]
-            self._storing = 1
-            if not self._disk.reading.is_set():
-                self.publisher.behind(False)
-                await self._disk.reading.wait()
-            await self.publisher.room(ROOM_S)
-            while len(events) < self.settings.ledger.batch and not self._queue.empty():
-                events.append(self._queue.get_nowait())
-            # In a shared store others wait for what is acknowledged to be gone.
-            self.publisher.behind(not self._queue.empty() and not self.settings.shared)
-            await self._commit(events)
-            self._storing = 0
-            if self._queue.empty():
-                self.publisher.behind(False)
-            self.changed()
-
-    async def _commit(self, events: list[Event]) -> None:
+        before: asyncio.Task[None] | None = None
+        committing: asyncio.Task[None] | None = None
         try:
-            folded = await self._store_events(events)
-        except (BridgeError, *FAULTS):
+            while True:
+                if before is not None and self._queue.qsize() < self.settings.ledger.batch:
+                    await before  # what comes meanwhile goes together
+                    before = None
+                events = [await self._queue.get()]
+                self._storing += 1
+                if not self._disk.reading.is_set():
+                    self.publisher.behind(False)
+                    await self._disk.reading.wait()
+                await self.publisher.room(ROOM_S)
+                while len(events) < self.settings.ledger.batch and not self._queue.empty():
+                    events.append(self._queue.get_nowait())
+                # In a shared store others wait for what is acknowledged to be gone.
+                self.publisher.behind(not self._queue.empty() and not self.settings.shared)
+                committing = asyncio.create_task(self._commit_after(before, events))
+                if before is not None:
+                    await before
+                before = committing
+        finally:
+            under_way = [task for task in (before, committing) if task is not None]
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _commit_after(self, before: asyncio.Task[None] | None, events: list[Event]) -> None:
+        """Commit `events`. `before`: what commits those before them, and may not have come to its end yet."""
+        await self._commit(events, before)
+        self._storing -= 1
+        if self._queue.empty() and not self._storing:
+            self.publisher.behind(False)
+        self.changed()
+
+    async def _commit(self, events: list[Event], before: asyncio.Task[None] | None = None) -> None:
+        try:
+            folded = await self._store_events(events, before)
+        except (BridgeError, StoreGone, *FAULTS):
             raise
         except Exception as error:  # noqa: BLE001 - one event must not stop the others
+            if before is not None:
+                await before
             if len(events) > 1:
                 # One of them brings the ledger down: the others shall not wait for it.
                 for event in events:
@@ -482,6 +505,8 @@ class Bridge:
             problem = f"internal error: {type(error).__name__}: {error}"
             events = [dataclasses.replace(events[0], problem=problem, internal=True)]
             folded = await self._store_events(events)
+        if before is not None:
+            await before  # and all that follows from it
         self.counts.transactions += 1
         self.counts.commit.observe(folded.took_s)
         self.counts.note(folded.done)
@@ -498,15 +523,29 @@ class Bridge:
         failpoint("commit.before-acknowledge")
         await self.source.acknowledge(events)
 
-    async def _store_events(self, events: Sequence[Event]) -> _Folded:
-        # Of a shared store, deleting is not all that follows an acknowledgement: see `StoreThread.acknowledged`.
-        acknowledged = () if self.settings.shared else self.publisher.take_along()
+    async def _store_events(
+        self, events: Sequence[Event], before: asyncio.Task[None] | None = None
+    ) -> Folded:
+        """The transaction itself, in line behind that of `before`, so that the store need not wait for its next work."""
+        # Of a shared store, deleting is not all that follows an acknowledgement: see `StoreAccess.acknowledged`.
+        takes_along = not self.settings.shared and not self._taking_along
+        acknowledged = self.publisher.take_along() if takes_along else ()
+        self._taking_along |= takes_along
         done = False
         try:
-            folded = await self._store.durably(_commit, events, self._clock.now_ns(), acknowledged)
+            try:
+                folded = await self._store.durably(
+                    commit, events, self._clock.now_ns(), acknowledged, follows=before is not None
+                )
+            except NotBegun:
+                if before is not None:
+                    await before
+                folded = await self._store.durably(commit, events, self._clock.now_ns(), acknowledged)
             done = True
         finally:
-            self.publisher.took_along(done=done)
+            if takes_along:
+                self._taking_along = False
+                self.publisher.took_along(done=done)
         return folded
 
     def _note_delays(self, events: Sequence[Event]) -> None:
@@ -547,7 +586,7 @@ class Bridge:
 
     async def _settle(self) -> None:
         """Do everything that time makes due: gaps become spans, nodes are asked for what is missing."""
-        folded = await self._store.durably(_settle, self._clock.now_ns())
+        folded = await self._store.durably(settle, self._clock.now_ns())
         self.counts.commit.observe(folded.took_s)
         self.counts.note(folded.done)
         self._after(folded)
@@ -568,24 +607,12 @@ class Bridge:
         self.publisher.more()
         await self.commands.changed()
 
-    def _after(self, folded: _Folded) -> None:
+    def _after(self, folded: Folded) -> None:
         """What a transaction has changed for the others."""
         self.publisher.offer([row for row in folded.done.rows if not row.waits])
         if folded.deadline_ns is not None:
             self._settling.set(max(folded.deadline_ns, self._pause_until_ns))
         self.changed()
-
-
-def _commit(store: Store, events: Sequence[Event], now_ns: int, acknowledged: Sequence[int]) -> _Folded:
-    began = time.perf_counter()
-    done = store.commit(events, now_ns, acknowledged)
-    return _Folded(done, store.next_deadline_ns(), time.perf_counter() - began, store.commands.has_changed)
-
-
-def _settle(store: Store, now_ns: int) -> _Folded:
-    began = time.perf_counter()
-    done = store.settle(now_ns)
-    return _Folded(done, store.next_deadline_ns(), time.perf_counter() - began)
 
 
 def _with_tags(event: Event, overrides: dict[str, str]) -> Event:

@@ -162,6 +162,8 @@ class Store:
         if self._file is not None and not existing and str(place) != ":memory:":
             self._life = Life(self._file, Path(str(place)))
         self._said_again = False
+        self.commit_failed = False
+        """Whether the last transaction with events was undone; see `transactions.commit`."""
         self.put_back = self._life is not None and self._life.is_copy()
         """Whether the file was put back from a copy: what it says of what was published may be out of date."""
         if self.put_back:

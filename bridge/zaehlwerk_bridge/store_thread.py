@@ -1,208 +1,76 @@
 """The store on a thread of its own: SQLite's waits for the disk stay off the event loop, and all work stays in order."""
 
 import asyncio
-import random
-import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from structlog.typing import FilteringBoundLogger
-
-from zaehlwerk_bridge.backoff import Backoff
-from zaehlwerk_bridge.clock import Clock
-from zaehlwerk_bridge.database import FAULTS, MAY_PASS, passes, sqlite_code
-from zaehlwerk_bridge.errors import BridgeError, BridgeStopped
-from zaehlwerk_bridge.messages import Message
-from zaehlwerk_bridge.outbox import OutboxRow
-from zaehlwerk_bridge.reconciling import Reconciled
 from zaehlwerk_bridge.store import Store
-from zaehlwerk_bridge.store_figures import disk_free_bytes
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-_OF_THE_PATH = frozenset((sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY))
-"""When a store is opened these say that the path or its rights are wrong, unless the disk is full to the last byte."""
-_NOTHING_FREE_BYTES = 1_000_000
-
-BACKOFF_FIRST_S = 0.5
-BACKOFF_MOST_S = 30.0
-CLOSE_S = 0.5
-"""So long the thread may take to finish what it does when the store is closed: another program may hold the database."""
-
-
 class StoreThread:
-    """Runs every call on one thread, in the order in which the calls were made. `wall` is the disk's time: real.
-    `path`: of SQLite's file, None: the store is a server's.
+    """A workplace of the store, see `store_access.Workplace`."""
 
-    `changed` is called when `trouble` has another value.
-    """
-
-    def __init__(
-        self,
-        path: Path | None,
-        open_store: Callable[[], Store],
-        wall: Clock,
-        rng: random.Random,
-        log: FilteringBoundLogger,
-        changed: Callable[[], None],
-    ) -> None:
-        self.path = path
+    def __init__(self, open_store: Callable[[], Store]) -> None:
         self._open_store = open_store
-        self._wall = wall
-        self._rng = rng
-        self._log = log
-        self._changed = changed
         self._executor = ThreadPoolExecutor(1, "store")
         self._store: Store | None = None
-        self._opened = asyncio.Event()
-        self._closed = False
-        self.trouble = ""
-        """What keeps the database from being written, empty if nothing does."""
-        self.left_alone = False
-        """Whether the thread was still at work when the store was closed: it would hold up the end of the program."""
 
     async def open(self) -> None:
-        """Open the store; while its disk is full or fails, again and again. Raises BridgeError for anything else."""
-        backoff = Backoff(self._rng, BACKOFF_FIRST_S, BACKOFF_MOST_S)
-        while True:
-            opening = asyncio.get_running_loop().run_in_executor(self._executor, self._open_store)
-            try:
-                self._store = await asyncio.shield(opening)
-            except asyncio.CancelledError:
-                opening.add_done_callback(_close_late)
-                raise
-            except FAULTS as error:
-                if not self._may_pass(error):
-                    raise BridgeError(f"the database cannot be opened: {error}") from error
-                self._troubled(f"the database cannot be opened: {error}")
-                await self._wall.sleep(backoff.next())
-                continue
-            self._mended()
-            self._opened.set()
-            return
+        """Open the store; raises what that raises."""
+        opening = asyncio.get_running_loop().run_in_executor(self._executor, self._open_store)
+        try:
+            self._store = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_late)
+            raise
 
-    def _may_pass(self, error: Exception) -> bool:
-        if self.path is not None and sqlite_code(error) in _OF_THE_PATH:
-            try:
-                return disk_free_bytes(self.path) < _NOTHING_FREE_BYTES
-            except OSError:
-                return False
-        return passes(error)
-
-    async def touch(self) -> None:
-        """Return when the thread has done what it was asked before."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, lambda: None)
-
-    async def call(
-        self, function: Callable[Concatenate[Store, _P], _T], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
-        """Return `function(store, *args)`, called once the store is open.
-
-        Once begun it runs to its end, also if the caller is cancelled. Of a server it is asked `durably`: a look at what is
-        there may fail as well.
-        """
-        await self._opened.wait()
-        if self._store is not None and self._store.shared:
-            return await self.durably(function, *args, **kwargs)
-        return await self._once(function, *args, **kwargs)
-
-    async def _once(
-        self, function: Callable[Concatenate[Store, _P], _T], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
-        await self._opened.wait()
-        store = self._store
-        if store is None or self._closed:
-            raise BridgeStopped("the store is closed")
-        return await asyncio.get_running_loop().run_in_executor(
-            self._executor, lambda: function(store, *args, **kwargs)
-        )
-
-    async def durably(
-        self, function: Callable[Concatenate[Store, _P], _T], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
-        """As `call`, again and again while the disk is full or fails: `trouble` says so meanwhile.
-
-        `function` is one transaction, so a failed one has changed nothing.
-        """
-        backoff = Backoff(self._rng, BACKOFF_FIRST_S, BACKOFF_MOST_S)
-        while True:
-            try:
-                value = await self._once(function, *args, **kwargs)
-            except MAY_PASS as error:
-                if not passes(error):
-                    raise
-                self._troubled(f"the database cannot be written: {error}")
-                await self._wall.sleep(backoff.next())
-                continue
-            self._mended()
-            return value
-
-    def _troubled(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            self._log.error("database fails", reason=trouble)
-            self.trouble = trouble
-            self._changed()
-
-    def _mended(self) -> None:
-        if self.trouble:
-            self._log.info("database can be written again")
-            self.trouble = ""
-            self._changed()
-
-    async def close(self) -> None:
-        """Finish what was begun and close the store, or leave it alone if that takes too long.
-
-        SQLite undoes what was not committed then, as after a power cut.
-        """
-        if self._store is not None and not self._closed:
-            self._closed = True
-            closing = asyncio.get_running_loop().run_in_executor(self._executor, self._store.close)
-            await asyncio.wait((closing,), timeout=CLOSE_S)
-            if closing.done():
-                closing.result()
-            else:
-                self.left_alone = True
-                closing.cancel()
-                self._log.warning("database does not answer", reason="it is left as after a power cut")
-        self._opened.set()  # whoever waits for it is told that it is closed
-        self._executor.shutdown(wait=False)
+    @property
+    def shared(self) -> bool:
+        """Whether other bridges may work on the database as well."""
+        return self._store is not None and self._store.shared
 
     @property
     def holds_back(self) -> bool:
         """Whether messages may wait for other bridges'. May be asked from any thread."""
         return self._store is not None and self._store.holds_back
 
-    async def rows(self, after_seq: int, limit: int) -> list[OutboxRow]:
-        """Read the outbox."""
-        return await self.durably(Store.outbox, after_seq, limit)
+    async def touch(self) -> None:
+        """Return when what was asked before is done."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, lambda: None)
 
-    async def acknowledged(self, rows: Sequence[OutboxRow]) -> None:
-        """Delete rows that the broker took."""
-        await self.durably(Store.acknowledged, [row.seq for row in rows])
-        if self._store is not None and self._store.shared:
-            retained = [row for row in rows if row.retain]
-            if retained:
-                await self.durably(Store.say_again, retained, self._wall.now_ns())
+    async def call(
+        self, function: Callable[Concatenate[Store, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Return `function(store, *args)`."""
+        store = self._store
+        assert store is not None
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, lambda: function(store, *args, **kwargs)
+        )
 
-    async def newest(self, stations: Collection[str]) -> Mapping[str, Message]:
-        """Return the retained messages with the newest interval of stations."""
-        return await self.durably(Store.newest, stations)
+    async def close(self, within_s: float) -> bool:
+        """Finish what was begun and close the store. Whether that was done in time; else the thread goes on alone."""
+        try:
+            if self._store is None:
+                return True
+            closing = asyncio.get_running_loop().run_in_executor(self._executor, self._store.close)
+            await asyncio.wait((closing,), timeout=within_s)
+            if closing.done():
+                closing.result()
+                return True
+            closing.cancel()
+            return False
+        finally:
+            self._executor.shutdown(wait=False)
 
-    async def unverified(self, stations: Collection[str]) -> list[set[str]]:
-        """Stations, with their company, of which nothing may be published before they are reconciled, in groups."""
-        return await self.durably(Store.unverified_groups, stations)
-
-    async def reconcile(self, checkpoints: Mapping[str, bytes | None], now_ns: int) -> Reconciled:
-        """Take what the broker holds of a group of stations."""
-        return await self.durably(Store.reconcile, checkpoints, now_ns)
-
-    async def quarantine(self, row: OutboxRow, reason: str, now_ns: int) -> None:
-        """Move a row that the broker can never take to the rejected ones."""
-        await self.durably(Store.quarantine, row, reason, now_ns)
+    @property
+    def left_alone(self) -> bool:
+        """Whether what is not done in time holds up the end of the program."""
+        return True
 
 
 def _close_late(opening: asyncio.Future[Store]) -> None:

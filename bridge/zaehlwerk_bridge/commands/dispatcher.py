@@ -6,6 +6,7 @@ it is known that it had no effect: the frame is looked for in the queue, and amo
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from structlog.typing import FilteringBoundLogger
 
@@ -21,7 +22,7 @@ from zaehlwerk_bridge.failpoints import failpoint
 from zaehlwerk_bridge.settings import HealingSettings
 from zaehlwerk_bridge.sources.connection import Connection
 from zaehlwerk_bridge.store import Store
-from zaehlwerk_bridge.store_thread import StoreThread
+from zaehlwerk_bridge.store_access import StoreAccess
 from zaehlwerk_protocol.command import Command
 
 NS = 1_000_000_000
@@ -55,7 +56,7 @@ class Dispatcher:
         self,
         connection: Connection,
         healing: HealingSettings,
-        store: StoreThread,
+        store: StoreAccess,
         clock: Clock,
         log: FilteringBoundLogger,
         around: Surroundings,
@@ -88,7 +89,7 @@ class Dispatcher:
     async def start(self) -> None:
         """Take up what is not at its end."""
         now_ns = self._clock.now_ns()
-        if await self._store.call(lambda store: store.put_back):
+        if await self._store.call(attrgetter("put_back")):
             # What was done after the copy was made is not in it: nothing of it may be done a second time.
             await self._store.durably(store_calls.abandon, now_ns)
         if self._healing.enabled:
@@ -126,7 +127,7 @@ class Dispatcher:
         return bool(touched)
 
     async def _work(self) -> None:
-        if not await self._store.call(lambda store: store.leads):
+        if not await self._store.call(attrgetter("leads")):
             # Another bridge sends them. When this one leads it is told to look again.
             await self._take_changes()
             self._alarm.set(None)

@@ -16,7 +16,7 @@ from zaehlwerk_bridge.messages import VERSION
 from zaehlwerk_bridge.mqtt_session import FIRST_ERROR, SESSION_TAKEN_OVER, ConnectFailed, SessionEnd
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import Settings
-from zaehlwerk_bridge.store_thread import StoreThread
+from zaehlwerk_bridge.store_access import StoreAccess
 
 MOST_UNACKNOWLEDGED = 100
 """Messages of QoS 0 that wait for the store: the broker cannot be made to hold them."""
@@ -34,7 +34,7 @@ class CommandListener:
         self,
         settings: Settings,
         password: SecretFile | None,
-        store: StoreThread,
+        store: StoreAccess,
         clock: Clock,
         wall: Clock,
         rng: random.Random,

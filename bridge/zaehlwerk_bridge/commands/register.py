@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zaehlwerk_bridge.commands import life as lives
 from zaehlwerk_bridge.commands import results
@@ -20,12 +20,14 @@ from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.ledger.chains import Chains
 from zaehlwerk_bridge.messages import Message, Messages
 from zaehlwerk_bridge.reports import utc
-from zaehlwerk_bridge.settings import CommandsSettings
 from zaehlwerk_bridge.station import Station
 from zaehlwerk_bridge.stations import Stations
 from zaehlwerk_protocol import answer as answers
 from zaehlwerk_protocol.answer import Answer
 from zaehlwerk_protocol.command import GET_CONFIG, Command
+
+if TYPE_CHECKING:  # what reads settings takes 15 MB, which the store's process does without
+    from zaehlwerk_bridge.settings import CommandsSettings
 
 NS = 1_000_000_000
 GRACE_NS = 60 * NS
@@ -104,7 +106,7 @@ class Register:
 
     @again
     def take(
-        self, topic: str, station: str, payload: bytes, limits: CommandsSettings, now_ns: int
+        self, topic: str, station: str, payload: bytes, limits: "CommandsSettings", now_ns: int
     ) -> Mapping[str, Any]:
         """Take a message of `topic`, which names `station`: whatever is wrong with it, the outbox says so.
 
@@ -126,7 +128,7 @@ class Register:
         self._reports.forget(now_ns)
 
     def _taken(
-        self, topic: str, station: str, payload: bytes, limits: CommandsSettings, now_ns: int
+        self, topic: str, station: str, payload: bytes, limits: "CommandsSettings", now_ns: int
     ) -> list[Message]:
         if len(station) > _SLUG_MOST or not SLUG.fullmatch(station):
             content = {"topic": topic[:_SHOWN], "bytes": len(payload), "reason": "no station has such a name"}
@@ -147,7 +149,7 @@ class Register:
             return self._refusal(station, place, request.id, str(error), now_ns)
         return self.begun(entry, now_ns)
 
-    def _entry(self, place: Station, request: Request, limits: CommandsSettings, now_ns: int) -> Entry:
+    def _entry(self, place: Station, request: Request, limits: "CommandsSettings", now_ns: int) -> Entry:
         if self.table.open_count(place.slug) >= limits.open_per_station:
             raise Impossible(
                 f"{limits.open_per_station} commands of the station are open; wait for their fates"

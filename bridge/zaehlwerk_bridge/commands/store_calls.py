@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zaehlwerk_bridge.commands.life import Downlink, Fate, Stage, next_downlink
 from zaehlwerk_bridge.commands.request import seconds
 from zaehlwerk_bridge.republishing import Period
-from zaehlwerk_bridge.settings import CommandsSettings
 from zaehlwerk_bridge.store import Store
+
+if TYPE_CHECKING:  # what reads settings takes 15 MB, which the store's process does without
+    from zaehlwerk_bridge.settings import CommandsSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Due:
 
 
 def take(
-    store: Store, topic: str, station: str, payload: bytes, limits: CommandsSettings, now_ns: int
+    store: Store, topic: str, station: str, payload: bytes, limits: "CommandsSettings", now_ns: int
 ) -> None:
     """Take a command's message."""
     store.commands.take(topic, station, payload, limits, now_ns)
