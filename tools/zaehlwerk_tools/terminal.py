@@ -100,6 +100,13 @@ def _clock(progress: Progress) -> str:
 
 def print_result(plan: Plan, result: CityResult, comparison: Comparison, console: Console) -> None:
     """The table per station and what to know of the whole run."""
+    print_stations(comparison, console)
+    for line in _facts(plan, result, comparison):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_stations(comparison: Comparison, console: Console) -> None:
+    """The table per station."""
     table = Table(box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False, padding=(0, 1))
     total = comparison.total
     everything = _exact(comparison.stations)
@@ -124,8 +131,6 @@ def print_result(plan: Plan, result: CityResult, comparison: Comparison, console
             _result(station),
         )
     console.print(table)
-    for line in _facts(plan, result, comparison):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _facts(plan: Plan, result: CityResult, comparison: Comparison) -> Iterator[str]:
@@ -139,7 +144,7 @@ def _facts(plan: Plan, result: CityResult, comparison: Comparison) -> Iterator[s
     not_observed = comparison.count(Verdict.NOT_OBSERVED)
     yield (
         f"{exact:,} of {plan.intervals:,} intervals exact ({not_observed:,} not observed), "
-        f"{comparison.count(Verdict.IN_SPAN):,} as a sum (Σ) in {comparison.spans:,} spans"
+        f"{comparison.count(Verdict.IN_SPAN):,} as a sum ({SUM}) in {comparison.spans:,} spans"
     )
     if result.alarms:
         told = Counter((alarm["kind"], alarm["raised"]) for alarm in map(json.loads, result.alarms))
@@ -149,7 +154,7 @@ def _facts(plan: Plan, result: CityResult, comparison: Comparison) -> Iterator[s
         )
     silent = comparison.count(Verdict.SILENT)
     if silent:
-        yield f"{silent:,} intervals with zero in the table are of sensors that their node holds for dead"
+        yield f"{silent:,} intervals ({DEAD}) with zero in the table: their node holds the sensor for dead"
     if total("unobserved"):
         yield f"{total('unobserved'):,} pulses passed while a board had no power; marked, not counted"
     share = result.uplinks_lost / result.uplinks_sent if result.uplinks_sent else 0
@@ -195,6 +200,7 @@ def _faults(comparison: Comparison, most: int = 10) -> Iterator[str]:
         yield f"and {told - most:,} more"
 
 
+SUM, DEAD = "Σ", "∅"
 _BAD = frozenset({Verdict.MISSING, Verdict.WRONG, Verdict.TWICE, Verdict.INVENTED, Verdict.HIDDEN})
 
 
@@ -214,8 +220,15 @@ def _exact(stations: tuple[StationComparison, ...]) -> str:
 
 
 def _result(station: StationComparison) -> str:
-    in_spans = sum(channel.count(Verdict.IN_SPAN) for channel in station.channels)
-    return f"exact, {in_spans} Σ" if station.exact and in_spans else _word(station.exact)
+    """Whether it is exact, and in how many intervals only as a sum (Σ), or as told by a sensor held for dead (∅)."""
+    marked = {
+        mark: sum(channel.count(verdict) for channel in station.channels)
+        for mark, verdict in ((SUM, Verdict.IN_SPAN), (DEAD, Verdict.SILENT))
+    }
+    if station.exact and marked[DEAD] == sum(len(channel.cells) for channel in station.channels):
+        return "silent"
+    notes = [f"{number} {mark}" for mark, number in marked.items() if number and station.exact]
+    return ", ".join([_word(station.exact), *notes])
 
 
 def _word(exact: bool) -> str:
