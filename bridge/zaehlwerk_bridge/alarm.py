@@ -5,6 +5,9 @@ from collections.abc import Awaitable, Callable
 
 from zaehlwerk_bridge.clock import Clock
 
+LOOK_S = 60.0
+"""A longer wait looks at the clock so often: one that was stepped meanwhile says another time than the seconds that passed."""
+
 
 class Alarm:
     """Runs `action` when its time has come, never twice at once.
@@ -68,10 +71,10 @@ class Alarm:
         self._task = asyncio.create_task(self._run(at_ns))
 
     async def _run(self, at_ns: int | None) -> None:
-        if at_ns is not None:
-            left_ns = at_ns - self._clock.now_ns()
-            if left_ns > 0:
-                await self._clock.sleep(left_ns / 1e9)
+        # Also where the action is due already: a virtual clock stands for whoever it woke, and for nobody else.
+        await self._clock.sleep(0)
+        while at_ns is not None and (left_s := (at_ns - self._clock.now_ns()) / 1e9) > 0:
+            await self._clock.sleep(min(left_s, LOOK_S))
         self.acting = True
         try:
             while True:

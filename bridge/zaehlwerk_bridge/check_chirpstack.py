@@ -1,6 +1,7 @@
 """Tries ChirpStack as the bridge uses it: key, tenants, devices, a stream with its history, and the right to enqueue."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 import grpc
 import grpc.aio
@@ -12,13 +13,17 @@ from zaehlwerk_bridge.redaction import Redactor
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import Settings
 from zaehlwerk_bridge.sources.connection import Connection, describe
+from zaehlwerk_bridge.sources.device_history import SETTING, WANTED, DeviceHistory, hours, shortage
+from zaehlwerk_bridge.sources.device_stream import Opener, opener
 from zaehlwerk_bridge.sources.discovery import Device, DiscoveryError, list_applications, list_devices
+from zaehlwerk_bridge.sources.item_id import parse
 
-HISTORY_DEFAULT = 10
-"""Events that ChirpStack keeps for each device unless told otherwise ([monitoring] in its configuration)."""
-HISTORY_WANTED = 100
 HISTORY_WAIT_S = 3.0
 """A stream delivers its history at once, then looks for news every second; a silence this long is its end."""
+HISTORY_MOST_S = 20.0
+"""So long a history is read. ChirpStack sends ten events a second: what is left of a longer one is not needed."""
+SAMPLE = 20
+"""Devices of which the history is looked at: those that were heard last."""
 _MAY_NOT = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
 
@@ -53,9 +58,10 @@ async def check_chirpstack(settings: Settings, redactor: Redactor) -> Findings:
             findings.wrong("devices", "none", "register the nodes in one of the tenants' applications")
             return findings
         findings.ok("devices", f"{len(devices)}")
-        device = max(devices.values(), key=lambda device: (device.last_seen_ms or 0, device.dev_eui))
+        heard = sorted(devices.values(), key=lambda device: (-(device.last_seen_ms or 0), device.dev_eui))
+        device = heard[0]
         if settings.source == "grpc":
-            await _check_stream(findings, connection, channel, device)
+            await _check_streams(findings, connection, channel, heard[:SAMPLE])
         if settings.healing.enabled:
             await _check_enqueue(findings, settings, redactor, channel, device)
     except DiscoveryError as error:
@@ -65,40 +71,70 @@ async def check_chirpstack(settings: Settings, redactor: Redactor) -> Findings:
     return findings
 
 
-async def _check_stream(
-    findings: Findings, connection: Connection, channel: grpc.aio.Channel, device: Device
+async def _check_streams(
+    findings: Findings, connection: Connection, channel: grpc.aio.Channel, devices: Sequence[Device]
 ) -> None:
-    """Read the history of the device that was heard last."""
+    """Read the histories of devices, and say whether they reach as far back as is wanted."""
+    opened = opener(channel)
+    read = [_history(connection, opened, device) for device in devices]
+    histories: dict[str, DeviceHistory] = {}
+    for device, history in zip(devices, await asyncio.gather(*read), strict=True):
+        if isinstance(history, str):
+            findings.wrong(f"stream of {device.dev_eui}", history, "may this key read this tenant?")
+            return
+        histories[device.dev_eui] = history
+    device = devices[0]
     tried = f"stream of {device.dev_eui}"
-    stub = api.InternalServiceStub(channel)  # type: ignore[no-untyped-call]
-    call = stub.StreamDeviceEvents(
-        api.StreamDeviceEventsRequest(dev_eui=device.dev_eui), metadata=connection.metadata()
-    )
-    items = 0
-    try:
-        while True:
-            async with asyncio.timeout(HISTORY_WAIT_S):
-                if await call.read() is grpc.aio.EOF:
-                    break
-            items += 1
-    except TimeoutError:
-        pass
-    except grpc.aio.AioRpcError as error:
-        findings.wrong(tried, describe(error), "may this key read this tenant?")
-        return
-    finally:
-        call.cancel()
-    raise_it = f"set [monitoring] per_device_event_log_max_history to {HISTORY_WANTED} in ChirpStack"
+    items = histories[device.dev_eui].items
+    raise_it = f"set {SETTING} to {WANTED} in ChirpStack"
     if items == 0 and device.last_seen_ms is not None:
         remedy = f"{raise_it}; if it is set, look for a proxy that holds streams back"
         findings.wrong(tried, "the device was heard but there is no history", remedy)
     elif items == 0:
         findings.note(tried, "open; no device was heard yet, so nothing can be seen")
-    elif items <= HISTORY_DEFAULT:
-        text = f"history of {items}: an outage of more events than the server keeps loses what is older"
-        findings.note(tried, text, raise_it)
     else:
         findings.ok(tried, f"history of {items} events")
+        _check_reach(findings, histories, connection.settings.outage_h * 3600)
+
+
+async def _history(connection: Connection, opened: Opener, device: Device) -> DeviceHistory | str:
+    """What the server sends of a device's past; a text: why it sends nothing."""
+    call = opened(api.StreamDeviceEventsRequest(dev_eui=device.dev_eui), metadata=connection.metadata())
+    history = DeviceHistory()
+    try:
+        async with asyncio.timeout(HISTORY_MOST_S):
+            while True:
+                async with asyncio.timeout(HISTORY_WAIT_S):
+                    item = await call.read()
+                if not isinstance(item, api.LogItem):  # EOF
+                    break
+                item_id = parse(item.id)
+                if item_id is not None:
+                    history.take(item_id[0], item.description, item.body, connection.settings.max_item_bytes)
+    except TimeoutError:
+        pass
+    except grpc.aio.AioRpcError as error:
+        return describe(error)
+    finally:
+        call.cancel()
+    return history
+
+
+def _check_reach(findings: Findings, histories: Mapping[str, DeviceHistory], outage_s: float) -> None:
+    """The number of events that the server keeps cannot be asked for; it is the same for all devices."""
+    tried = f"history of {len(histories)} devices" if len(histories) > 1 else "history"
+    short = shortage(histories, outage_s)
+    seen = [reach for history in histories.values() if (reach := history.reach_s) is not None]
+    most = max(history.items for history in histories.values())
+    if short is not None:
+        what, _, remedy = str(short).rpartition(": ")
+        findings.wrong(tried, what, remedy)
+    elif seen:
+        findings.ok(tried, f"reaches back {hours(min(seen))} or more, {most} events of a device")
+    else:
+        text = f"at most {most} events of a device, none was deleted yet as far as can be seen, so the limit is not known"
+        remedy = f"{SETTING} has to hold {hours(outage_s)} of a device's events, for example {WANTED}"
+        findings.note(tried, text, remedy)
 
 
 async def _check_enqueue(

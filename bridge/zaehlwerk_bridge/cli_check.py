@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from zaehlwerk_bridge.check import check
 from zaehlwerk_bridge.check_finding import Verdict
 from zaehlwerk_bridge.command_line import EXIT_BAD_INPUT, ConfigOption, JsonOption, read_settings
 from zaehlwerk_bridge.redaction import Redactor
@@ -33,6 +32,9 @@ def check_config(
 
     Example: zaehlwerk-bridge check-config --config /etc/zaehlwerk/bridge.toml --json
     """
+    # Redis and certificates come with it, 17 MB that a bridge which runs does without.
+    from zaehlwerk_bridge.check import check  # noqa: PLC0415
+
     redactor = Redactor()
     settings = read_settings(config)
     findings = asyncio.run(check(settings, redactor, queued))

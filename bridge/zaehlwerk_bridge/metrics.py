@@ -180,13 +180,18 @@ SOURCE: Sequence[Described] = (
     Counter("source_lists", "Complete lists of the devices.", lambda look: look.bridge.source.counts.lists),
     Counter(
         "source_trimmed",
-        "Events that the server deleted before they were stored (Redis' stream is too short).",
+        "Events that the server deleted before they were stored: Redis' stream, or a device's history, is too short. Of a history it does not tell how many; each time counts one.",
         lambda look: look.bridge.source.counts.trimmed,
     ),
     Counter(
         "source_claimed",
         "Events that another reader of the group had taken and not stored.",
         lambda look: look.bridge.source.counts.claimed,
+    ),
+    Gauge(
+        "source_short_histories",
+        "Devices (gRPC) or streams (Redis) of which the server keeps too little for an outage of outage_h hours.",
+        lambda look: look.bridge.source.counts.short,
     ),
     Gauge(
         "source_lag_events",

@@ -6,10 +6,10 @@ revisions beyond all that were used, superseding what may stand.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, Checkpoint, Range, epoch_name, is_epoch
+from zaehlwerk_bridge.checkpoint import INTERVALS_AHEAD, Checkpoint, Range, epoch_at, epoch_name, is_epoch
 from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.ledger.chains import Chains
 from zaehlwerk_bridge.ledger.doubt import Ranges, range_of
@@ -25,6 +25,8 @@ GAP = 1_000_000
 """Revisions left out when the broker knows no checkpoint although this store has made one: more than were ever used since."""
 RECORDS = ("count", "span", "last", "checkpoint")
 """Last parts of the topics whose messages this is about."""
+ROWS_READ = 20
+"""Rows of the outbox that are in memory at once."""
 
 Line = tuple[int, bool]
 """Epoch and numbering."""
@@ -157,15 +159,33 @@ class Reconciling:
         )
 
     def _was_published(self, station: str) -> bool:
-        """Whether more was reserved than waits in the outbox to be told for the first time."""
-        row = self._database.execute(
-            "SELECT count(*) FROM outbox WHERE station = ? AND topic LIKE '%/checkpoint'", (station,)
-        ).fetchone()
-        kept = self._database.execute(
-            "SELECT count(*) FROM record WHERE id > ? AND id < ?", (f"{station}.", f"{station}/")
-        ).fetchone()
-        waiting, _ = self._waiting(station)
-        return not row[0] or kept[0] > len(waiting)
+        """Whether something of the station was told before all that waits in the outbox.
+
+        One message tells, however many wait: revisions begin with 1, and the first of all goes out behind a checkpoint.
+        """
+        covered = False
+        for topic, payload in self._rows(station):
+            kind = topic.rpartition("/")[2]
+            if kind == "checkpoint":
+                covered = covered or epoch_at(topic) is None
+            elif kind in ("count", "span"):
+                first = min(record["revision"] for record in json.loads(payload)["records"])
+                return not covered or first > 1
+        return True
+
+    def _rows(self, station: str) -> Iterator[tuple[str, bytes]]:
+        """What waits of a station, oldest first, topic and payload; a few at a time, for there may be very many."""
+        after = 0
+        while True:
+            rows = self._database.execute(
+                "SELECT seq, topic, payload FROM outbox WHERE station = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (station, after, ROWS_READ),
+            ).fetchall()
+            if not rows:
+                return
+            for _, topic, payload in rows:
+                yield topic, payload
+            after = rows[-1][0]
 
     def _guessed(self, own: Checkpoint, now_ns: int) -> Checkpoint:
         """What may have been published since this store's own newest checkpoint, as far as that can be told."""
@@ -194,9 +214,7 @@ class Reconciling:
     def _waiting(self, station: str) -> tuple[set[str], set[str]]:
         told: set[str] = set()
         superseded: set[str] = set()
-        for topic, payload in self._database.execute(
-            "SELECT topic, payload FROM outbox WHERE station = ?", (station,)
-        ):
+        for topic, payload in self._rows(station):
             if topic.rpartition("/")[2] in ("count", "span"):
                 content = json.loads(payload)
                 told |= {record["id"] for record in content["records"]}

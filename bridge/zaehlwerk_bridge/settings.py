@@ -124,6 +124,12 @@ class ChirpStackSettings(Section):
         default=1, gt=0, le=60, description="First wait before a stream is opened again."
     )
     backoff_most_s: float = Field(default=60, gt=0, le=3600, description="Longest such wait.")
+    outage_h: float = Field(
+        default=24,
+        gt=0,
+        le=8760,
+        description="Hours without the bridge that ChirpStack's history of each device has to hold; less is warned of.",
+    )
     max_item_bytes: int = Field(
         default=65536,
         ge=1024,
@@ -295,7 +301,7 @@ class StoreSettings(Section):
         default=400,
         ge=0,
         le=36_500,
-        description="Days for which records and what they follow from are kept; 0: for ever.",
+        description="Days for which records and what they follow from are kept, of a station with messages waiting all of them; 0: for ever.",
     )
 
 

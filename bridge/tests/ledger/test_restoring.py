@@ -8,6 +8,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from json import loads
 from typing import Any
 
 import pytest
@@ -374,6 +375,35 @@ def test_a_station_of_which_nothing_was_published_yet_has_not_lost_its_checkpoin
     waiting = [row.payload for row in store.outbox(0, 1 << 30)]
     assert store.reconcile({"neutor": None}, at(1)).lost == 0
     assert [row.payload for row in store.outbox(0, 1 << 30)] == waiting
+
+
+def test_a_station_whose_newer_checkpoint_waits_has_lost_the_one_before() -> None:
+    """What was published may all wait to be told anew: the revisions say that it was not the first time."""
+    store, device, broker = Store(":memory:"), Device(), Broker()
+    store.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    last = 2 + INTERVALS_AHEAD
+    for number in range(2, last):
+        store.commit([device.count(number, 10 + 2 * number)], at(number))
+    broker.drain(store, at(last))
+    store.commit([device.count(last, 10 + 2 * last)], at(last))
+    assert _topics(store)[0] == "checkpoint"
+    store._database.execute("UPDATE station SET verified = 0")
+    assert store.reconcile({"neutor": None}, at(last)).lost == 1
+
+
+def test_whether_a_station_was_published_is_seen_from_one_message_however_many_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, device = Store(":memory:"), Device()
+    store.commit([device.status(0, 10)], at(0))
+    for number in range(1, 200):
+        store.commit([device.count(number, 10 + number)], at(number))
+    read: list[object] = []
+    monkeypatch.setattr(
+        "zaehlwerk_bridge.reconciling.json.loads", lambda text: read.append(text) or loads(text)
+    )
+    assert store.reconcile({"neutor": None}, at(200)).lost == 0
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_every_variable_that_a_configuration_names_is_made(made: Path) -> None:
 def test_chirpstack_keeps_enough_history_and_talks_to_the_broker_by_tls() -> None:
     parts = [tomllib.loads(path.read_text()) for path in sorted((COMPOSE / "chirpstack").glob("*.toml"))]
     whole = {key: value for part in parts for key, value in part.items()}
-    assert whole["monitoring"]["per_device_event_log_max_history"] >= 100
+    assert whole["monitoring"]["per_device_event_log_max_history"] >= 200
     assert whole["monitoring"]["device_event_log_max_history"] >= 100_000
     (region,) = whole["regions"]
     assert whole["network"]["enabled_regions"] == [region["id"]]

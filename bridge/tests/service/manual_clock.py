@@ -20,6 +20,8 @@ class ManualClock:
         return self._now_ns
 
     async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
         self.slept.append(seconds)
         woken = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now_ns + int(seconds * 1e9), next(self._order), woken))

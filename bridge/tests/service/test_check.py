@@ -44,20 +44,56 @@ async def test_everything_right_is_nothing_wrong(rig: Rig) -> None:
     await rig.server.put(EUI, node.status(), *(node.count(1) for _ in range(20)))
     findings = await check_chirpstack(rig.settings(), Redactor())
     assert wrong(findings) == []
-    assert [finding.text for finding in findings[-2:]] == ["history of 21 events", "allowed"]
+    assert [finding.text for finding in findings[-3::2]] == ["history of 21 events", "allowed"]
     assert rig.server.devices[EUI].queue == []
     findings = await check_broker(rig.settings(), Redactor())
     assert wrong(findings) == []
     assert any("window of 20" in finding.text for finding in findings)
 
 
-async def test_a_short_history_is_noted_with_the_setting_that_makes_it_longer(rig: Rig) -> None:
+async def history(rig: Rig, **settings: float) -> Finding:
+    """What is found of how far the histories reach back."""
+    findings = await check_chirpstack(rig.settings(**settings), Redactor())
+    (finding,) = [finding for finding in findings if finding.tried.startswith("history")]
+    return finding
+
+
+async def test_a_history_that_was_never_cut_says_nothing_of_the_limit_so_the_setting_is_named(
+    rig: Rig,
+) -> None:
     node = Node(EUI, "one")
     await rig.server.put(EUI, *(node.count(1) for _ in range(10)))
-    findings = await check_chirpstack(rig.settings(), Redactor())
-    (finding,) = [finding for finding in findings if finding.tried == f"stream of {EUI}"]
+    finding = await history(rig)
     assert finding.verdict is Verdict.NOTE
     assert "per_device_event_log_max_history" in finding.remedy
+
+
+async def test_a_history_that_is_too_short_for_the_outage_is_wrong_and_says_how_long_it_should_be(
+    rig: Rig,
+) -> None:
+    node = Node(EUI, "one", f_cnt=500)
+    await rig.server.put(EUI, *(node.count(1) for _ in range(10)))
+    finding = await history(rig, chirpstack_outage_h=24)
+    assert finding.verdict is Verdict.WRONG
+    assert "reaches back 2.5 h" in finding.text
+    assert finding.remedy == "set [monitoring] per_device_event_log_max_history to 200 in ChirpStack"
+
+
+async def test_a_history_that_reaches_back_as_far_as_is_wanted_is_right(rig: Rig) -> None:
+    node = Node(EUI, "one", f_cnt=500)
+    await rig.server.put(EUI, *(node.count(1) for _ in range(10)))
+    finding = await history(rig, chirpstack_outage_h=2)
+    assert finding.verdict is Verdict.OK
+    assert "2.5 h" in finding.text
+
+
+async def test_the_device_with_the_shortest_history_decides(rig: Rig) -> None:
+    for number, dev_eui in enumerate((EUI, "70b3d57ed0000002", "70b3d57ed0000003")):
+        node = Node(dev_eui, "one", f_cnt=500)
+        await rig.server.put(dev_eui, *(node.count(1) for _ in range(20 - 5 * number)))
+    finding = await history(rig, chirpstack_outage_h=4)
+    assert "70b3d57ed0000003" in finding.text
+    assert "2 devices" in finding.text
 
 
 async def test_a_history_that_is_switched_off_is_wrong(rig: Rig) -> None:

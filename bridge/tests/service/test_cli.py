@@ -165,7 +165,7 @@ async def test_check_config_says_what_it_found(rig: Rig) -> None:
     )
     assert (status, err) == (0, "")
     assert "ok     broker: connect" in out
-    assert "note   chirpstack: stream of 70b3d57ed0000001: history of 2" in out
+    assert "ok     chirpstack: stream of 70b3d57ed0000001: history of 2 events" in out
     assert json_status == 0
     assert json.loads(json_out)["ok"] is True
 

@@ -56,6 +56,20 @@ def test_a_history_that_began_again_below_the_cursor_is_doubtful_until_told() ->
     assert read(replay, [(1, 0), (2, 0), (3, 0), (4, 0)]) == [(4, 0)]
 
 
+def test_a_history_is_torn_where_it_begins_behind_the_cursor_and_only_there() -> None:
+    """What lay between may have been deleted unread."""
+    replay = Replay((2, 0))
+    read(replay, [(5, 0), (6, 0)])
+    assert replay.torn
+    read(replay, [(6, 0), (7, 0)])
+    assert not replay.torn
+    read(replay, [(1, 0), (7, 0), (8, 0)])
+    assert not replay.torn
+    first = Replay(None)
+    read(first, [(5, 0)])
+    assert not first.torn
+
+
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=30), st.integers(3, 10), st.data())
 def test_every_item_is_handed_on_once_over_any_connections_while_the_history_reaches(
     gaps: list[int], length: int, data: st.DataObject

@@ -14,6 +14,7 @@ from zaehlwerk_bridge.backoff import Backoff
 from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.errors import SettingsError
 from zaehlwerk_bridge.sources.connection import Connection, describe
+from zaehlwerk_bridge.sources.device_history import SETTING, DeviceHistory
 from zaehlwerk_bridge.sources.interface import Sink, SourceCounts
 from zaehlwerk_bridge.sources.item import ItemProblem, to_event
 from zaehlwerk_bridge.sources.item_id import parse
@@ -69,11 +70,13 @@ class DeviceStream:
         "_backoff",
         "_call",
         "_context",
+        "_opened_ms",
         "_opener",
         "_reopening",
         "_sink",
         "channel",
         "dev_eui",
+        "history",
         "items",
         "replay",
         "state",
@@ -96,6 +99,9 @@ class DeviceStream:
         self.trouble = ""
         self.items = 0
         self.replay = Replay(None)
+        self.history: DeviceHistory | None = None
+        """What the server had of the past when the stream was opened; None: nothing yet."""
+        self._opened_ms = 0
         self._context = context
         self._sink = sink
         self._backoff = backoff
@@ -170,6 +176,9 @@ class DeviceStream:
         async with asyncio.timeout(self._context.connection.settings.request_timeout_s):
             await call.wait_for_connection()
         self.replay.connected()
+        self._opened_ms = self._context.clock.now_ns() // 1_000_000
+        if self.history is not None:
+            self.history.opened()
         self._context.counts.opened += 1
         self._state(StreamState.OPEN)
         self._context.clock.away()
@@ -188,7 +197,12 @@ class DeviceStream:
     async def _take(self, item: api.LogItem) -> None:
         item_id = parse(item.id)
         if item_id is not None:
+            if item_id[0] <= self._opened_ms:
+                self._remember(item_id[0], item)
+            torn = self.replay.torn
             verdict = self.replay.take(item_id)
+            if self.replay.torn and not torn:
+                self._torn()
             if verdict is Verdict.KNOWN:
                 return
             if verdict is Verdict.RESTARTED:
@@ -212,6 +226,24 @@ class DeviceStream:
             return
         if event is not None:
             await self._sink.take(event)
+
+    def _remember(self, at_ms: int, item: api.LogItem) -> None:
+        """An item of the past: how far that reaches back is worth knowing."""
+        history = self.history
+        if history is None:
+            history = self.history = DeviceHistory()
+        history.take(at_ms, item.description, item.body, self._context.connection.settings.max_item_bytes)
+
+    def _torn(self) -> None:
+        self._context.counts.trimmed += 1
+        if self.history is not None:
+            self.history.cut = True
+        self._context.log.error(
+            "the server may have deleted events before they were stored",
+            dev_eui=self.dev_eui,
+            reason="its history begins behind what was stored last",
+            remedy=f"raise {SETTING} in ChirpStack; nodes are asked for what is missing",
+        )
 
     def begin_again(self) -> None:
         """The server's ids began again: read the whole history, what is known of it is told by its deduplication id."""

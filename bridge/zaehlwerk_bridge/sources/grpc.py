@@ -13,6 +13,7 @@ from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.progress import Progress
 from zaehlwerk_bridge.sources.connection import Connection
+from zaehlwerk_bridge.sources.device_history import shortage
 from zaehlwerk_bridge.sources.device_stream import DeviceStream, Opener, StreamContext, StreamState, opener
 from zaehlwerk_bridge.sources.discovery import Device, DiscoveryError, list_devices
 from zaehlwerk_bridge.sources.interface import Sink, SourceCounts
@@ -62,6 +63,7 @@ class GrpcSource:
         self._openers: dict[grpc.aio.Channel, Opener] = {}
         self._listed = False
         self._trouble = ""
+        self._told_to_keep = 0
         self._list_backoff = Backoff(rng, self._settings.backoff_first_s, self._settings.backoff_most_s)
         self._sink: Sink | None = None
         self._failure: asyncio.Future[None] | None = None
@@ -164,6 +166,7 @@ class GrpcSource:
         self.counts.lists += 1
         await self._reconcile(devices)
         self._suspect(devices)
+        self._see_histories()
         self._listed = True
         self.progress.step(self._settings.relist_s + LIST_PATIENCE_S)
         self._relisting.set(self._clock.now_ns() + int(self._settings.relist_s * 1e9))
@@ -244,6 +247,18 @@ class GrpcSource:
                 self._reopened_for[dev_eui] = seen
                 suspect.reopen()
         self._suspects = {}
+        self._see_histories()
+
+    def _see_histories(self) -> None:
+        """Whether the server keeps enough of each device for the outage that is to be survived."""
+        histories = {
+            dev_eui: stream.history for dev_eui, stream in self._streams.items() if stream.history is not None
+        }
+        short = shortage(histories, self._settings.outage_h * 3600)
+        self.counts.short = 0 if short is None else short.devices
+        if short is not None and short.wanted != self._told_to_keep:
+            self._log.warning("a long outage would lose events", reason=str(short))
+        self._told_to_keep = 0 if short is None else short.wanted
 
     def _channel(self, number: int) -> grpc.aio.Channel:
         while number >= len(self._channels):

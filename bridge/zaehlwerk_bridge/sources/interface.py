@@ -42,9 +42,11 @@ class SourceCounts:
     lists: int = 0
     """Lists of the devices that were read."""
     trimmed: int = 0
-    """Events that the server had deleted before they were stored, as far as it tells."""
+    """Events that the server had deleted before they were stored, as far as it tells; at least that often there were some."""
     claimed: int = 0
     """Events that another reader had taken and not stored."""
+    short: int = 0
+    """No count: histories at the server that are at present too short for the outage that is to be survived."""
 
 
 class Source(Protocol):

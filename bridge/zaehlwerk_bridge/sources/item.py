@@ -45,6 +45,14 @@ def to_event(
         return Event(source, dev_eui, description, "", item_id, at_ns, problem=str(problem))
 
 
+def frame_counter(body: str, max_bytes: int) -> int | None:
+    """Return the frame counter of an uplink's `body`, None if it cannot be read."""
+    try:
+        return _integer(_object(body), "fCnt", 2**32 - 1) if len(body) <= max_bytes else None
+    except ItemProblem:
+        return None
+
+
 def _read(source: str, dev_eui: str, item_id: str, at_ns: int, kind: str, body: dict[str, Any]) -> Event:
     info = _mapping(body, "deviceInfo")
     named = _text(info, "devEui").lower()

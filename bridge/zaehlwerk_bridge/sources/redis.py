@@ -327,6 +327,7 @@ class RedisSource:
         if text and text != self._history:
             self._log.warning("a long outage would lose events", reason=text)
         self._history = text
+        self.counts.short = int(bool(text))
 
     async def _tell_loss(self, stream: RedisStream, read: Read, *, drained: bool) -> None:
         """Also lets Redis count again after somebody moved the group, or deleted entries in the middle."""

@@ -25,7 +25,7 @@ class Replay:
     cursor's own item as well, unless the ids began again.
     """
 
-    __slots__ = ("_ended", "_everything", "_met", "_older", "cursor")
+    __slots__ = ("_ended", "_everything", "_met", "_older", "cursor", "torn")
 
     def __init__(self, cursor: ItemId | None) -> None:
         self.cursor = cursor
@@ -37,6 +37,8 @@ class Replay:
         self._ended = False
         self._older = 0
         self._met = False
+        self.torn = False
+        """Whether this connection's history begins behind the cursor: what lay between was deleted unread, if anything did."""
 
     def restart(self) -> None:
         """Forget the cursor: everything that the next connection brings is handed on, nothing more of this one."""
@@ -61,6 +63,7 @@ class Replay:
                 return Verdict.KNOWN
             if self.doubtful:
                 return Verdict.RESTARTED
+            self.torn = self.torn or not self._met
         self._met = True
         self.cursor = item_id
         return Verdict.NEW

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from zaehlwerk_bridge.alarm import Alarm
 from zaehlwerk_tools.simulator.clock import VirtualClock
 from zaehlwerk_tools.simulator.scheduler import FOREVER, NS, Scheduler, SchedulerError
 
@@ -245,6 +246,58 @@ async def test_time_stands_while_a_user_that_slept_is_awake() -> None:
     task.cancel()
     assert seen == [(2, 2), (5, 5), (7, 7)]
     assert clock.overdue == 0
+
+
+async def test_time_stands_for_a_user_that_asked_for_no_sleep_at_all() -> None:
+    scheduler = Scheduler(0)
+    clock = VirtualClock(scheduler)
+    events: list[int] = []
+    seen: list[int] = []
+    scheduler.at(NS, lambda: events.append(1))
+
+    async def user() -> None:
+        await clock.sleep(0)
+        await asyncio.sleep(0.01)
+        seen.append(len(events))
+
+    task = asyncio.create_task(user())
+    await turns()
+    await scheduler.run(2 * NS)
+    await task
+    assert (seen, events, clock.overdue) == ([0], [1], 0)
+
+
+async def test_time_stands_for_what_an_alarm_does_and_for_the_alarms_that_it_rings_or_sets() -> None:
+    """The bridge settles a gap, which asks a node for it: how long that takes on the machine changes no moment."""
+    scheduler = Scheduler(0)
+    clock = VirtualClock(scheduler)
+    at: list[tuple[str, int]] = []
+
+    def failed(error: BaseException) -> None:
+        raise error
+
+    async def asks() -> None:
+        await asyncio.sleep(0.01)
+        at.append(("asks", clock.now_ns()))
+
+    async def settles() -> None:
+        if not at:
+            settling.set(NS)
+        asking.ring()
+        await asyncio.sleep(0.005)
+        at.append(("settles", clock.now_ns()))
+
+    asking, settling = Alarm(clock, asks, failed), Alarm(clock, settles, failed)
+    for moment in range(1, 100):
+        scheduler.at(moment * NS + 1, lambda: None)
+    settling.set(NS)
+    await turns()
+    await scheduler.run(100 * NS)
+    assert {moment for _, moment in at} == {NS}
+    assert [name for name, _ in at].count("settles") == 2
+    assert "asks" in [name for name, _ in at]
+    await asking.close()
+    await settling.close()
 
 
 async def test_the_user_is_who_calls_sleep_not_the_task_made_of_it() -> None:

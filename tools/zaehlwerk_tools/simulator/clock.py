@@ -22,8 +22,9 @@ _PASSES = 5
 class VirtualClock:
     """`now_ns()` and `sleep()` on the scheduler's time.
 
-    A task that `sleep` has woken makes time stand until it sleeps again or ends. A task that goes on to wait for
-    something else (a stream) says so with `away()`, or is counted in `overdue` after `grace_s` wall seconds.
+    A task that `sleep` has woken makes time stand until it sleeps again or ends; a sleep of 0 seconds does so at once. A
+    task that goes on to wait for something else (a stream) says so with `away()`, or is counted in `overdue` after
+    `grace_s` wall seconds.
     """
 
     def __init__(self, scheduler: Scheduler, *, grace_s: float = GRACE_S) -> None:
@@ -43,6 +44,9 @@ class VirtualClock:
         return self._sleep(task, seconds)
 
     async def _sleep(self, task: asyncio.Task[object], seconds: float) -> None:
+        if seconds <= 0:
+            self._now_awake(task)
+            return
         self._back(task)
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
