@@ -4,10 +4,15 @@ A transaction holds the devices and stations that it works on, each a lock of th
 (postgresql.org/docs/current/explicit-locking.html, section 13.3.5), all of them taken before anything is read and in one
 order: nobody waits in a circle, and what is read afterwards is what the holder before has committed. What turns out to be
 needed besides is not waited for: the transaction is undone and begun again with it. The server lets go of the locks of
-a bridge that stands still in the middle of a transaction.
+a bridge that stands still in the middle of a transaction, and where it does not, other bridges see to it (`sharing`).
 """
 
+import os
 import re
+import socket
+import threading
+import time
+import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +24,7 @@ from psycopg.adapt import Buffer
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumper
 
-from zaehlwerk_bridge.database import DatabaseAway, DatabaseFault, InTheWay, Rows, Server, Values
+from zaehlwerk_bridge.database import FAULTS, DatabaseAway, DatabaseFault, InTheWay, Rows, Server, Values
 from zaehlwerk_bridge.errors import SettingsError
 from zaehlwerk_bridge.foresight import Asked, Foresight, Question, of_many
 
@@ -128,6 +133,10 @@ def fault(error: psycopg.Error) -> Exception:
     return DatabaseAway(said) if state.startswith(_AWAY) else DatabaseFault(f"{said} (SQLSTATE {state})")
 
 
+_ALL: "weakref.WeakSet[PostgresDatabase]" = weakref.WeakSet()
+_ALL_LOCK = threading.Lock()
+
+
 class PostgresDatabase:
     """One connection, made when it is needed. Not thread-safe: one thread at a time."""
 
@@ -142,11 +151,49 @@ class PostgresDatabase:
         self._foresight = Foresight()
         self.connections = 0
         """How often a connection was made. What was being committed when the one before was lost may be committed."""
+        self._asked_s: float | None = None
+        with _ALL_LOCK:
+            _ALL.add(self)
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection, as far as that is known."""
         return self._connection is not None and not self._connection.closed
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """A statement is under way, see `unanswered`."""
+        self._asked_s = time.monotonic()
+        try:
+            with told():
+                yield
+        finally:
+            self._asked_s = None
+
+    # May be called from any thread.
+
+    @staticmethod
+    def all_of(server: Server) -> "list[PostgresDatabase]":
+        """Those of this program."""
+        with _ALL_LOCK:
+            return [one for one in _ALL if one._server == server]
+
+    def unanswered(self, for_s: float) -> int | None:
+        """The server's process from which an answer has been waited for that long; None: from none."""
+        connection, asked_s = self._connection, self._asked_s
+        if connection is None or connection.closed or asked_s is None or time.monotonic() - asked_s < for_s:
+            return None
+        return connection.info.backend_pid
+
+    def give_up(self) -> None:
+        """End the connection under whoever waits on it: an answer will not come."""
+        connection = self._connection
+        if connection is None or connection.closed:
+            return
+        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+            same.shutdown(socket.SHUT_RDWR)
+
+    # By one thread at a time.
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is not None and self._connection.closed:
@@ -165,7 +212,7 @@ class PostgresDatabase:
         if foreseen is not None:
             return foreseen
         self._foresight.wrote(sql, [parameters])
-        with told():
+        with self._asking():
             return connection.execute(translated(sql), parameters or None)
 
     def foresee(self, question: Question, asked: Sequence[Asked]) -> list[list[Any]]:
@@ -179,14 +226,14 @@ class PostgresDatabase:
         return self._foresight.note(question, asked, rows)
 
     # Each statement is answered before the next one is sent, and no pipeline is held open for longer than `executemany`
-    # takes: a transaction in it is at work for the server, and that of a bridge that stands still would never be undone.
+    # takes: a transaction in it is at work for the server, and that of a bridge that stands still is undone by others only.
 
     def executemany(self, sql: str, parameters: Iterable[Values], /) -> None:
         """Run a statement that finds nothing with each of `parameters`."""
         connection = self._connected()
         rows = list(parameters)
         self._foresight.wrote(sql, rows)
-        with told(), connection.cursor() as cursor:
+        with self._asking(), connection.cursor() as cursor:
             cursor.executemany(translated(sql), rows)
 
     def insert(self, sql: str, values: Values, key: str) -> int:
@@ -201,7 +248,7 @@ class PostgresDatabase:
         self._held = held
         self._in_transaction = True
         try:
-            with told():
+            with self._asking():
                 # Literally: they are numbers, and this way all goes in one round.
                 connection.execute(
                     f"BEGIN; SELECT pg_advisory_xact_lock({LOCKS}, k) FROM unnest('{{{keys}}}'::int[]) AS k"  # noqa: S608
@@ -226,7 +273,7 @@ class PostgresDatabase:
     def commit(self) -> None:
         """End the transaction; what it did is on the server's disk."""
         connection = self._connected()
-        with told():
+        with self._asking():
             connection.execute("COMMIT")
         self._in_transaction = False
         self._foresight.clear()
@@ -242,8 +289,9 @@ class PostgresDatabase:
         if connection is None or connection.closed:
             return
         try:
-            connection.execute("ROLLBACK")
-        except psycopg.Error:
+            with self._asking():
+                connection.execute("ROLLBACK")
+        except (*FAULTS, InTheWay, ValueError):
             with suppress(psycopg.Error):
                 connection.close()
 

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from zaehlwerk_bridge.alarm import Alarm
 from zaehlwerk_bridge.claims import ClaimWatch
-from zaehlwerk_bridge.clock import Clock, SystemClock
+from zaehlwerk_bridge.clock import Clock, SteadyClock, machine_clock
 from zaehlwerk_bridge.commands.dispatcher import Dispatcher, Surroundings
 from zaehlwerk_bridge.commands.listener import CommandListener
 from zaehlwerk_bridge.database import FAULTS, Server
@@ -120,8 +120,8 @@ class Bridge:
     ) -> None:
         self.settings = settings
         redactor = redactor if redactor is not None else Redactor()
-        self._wall: Clock = wall if wall is not None else SystemClock()
-        self._clock: Clock = clock if clock is not None else self._wall
+        self._wall: Clock = wall if wall is not None else SteadyClock()
+        self._clock: Clock = clock or wall or machine_clock()
         self._log = log if log is not None else make_logger(redactor, settings.log.level)
         self._rng = random.Random(seed)  # noqa: S311 - jitter
         self.store_place = store_place(settings, redactor)

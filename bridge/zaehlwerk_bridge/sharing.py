@@ -15,11 +15,13 @@ from zaehlwerk_bridge.clock import Clock
 from zaehlwerk_bridge.database import FAULTS, InTheWay, Server
 from zaehlwerk_bridge.errors import BridgeError
 from zaehlwerk_bridge.failpoints import failpoint
-from zaehlwerk_bridge.postgres import PostgresDatabase
+from zaehlwerk_bridge.postgres import LOCKS, NAMES, STILL_S, PostgresDatabase
 
 BEAT_S = 1.0
 GONE_S = 5.0
 """A bridge that gave no sign of life for so long is gone; what it left is published by others."""
+ANSWER_S = 5.0
+"""A sign of life that takes longer is given on another connection."""
 ADOPTED_MOST = 2000
 """Messages taken over in one transaction."""
 
@@ -50,6 +52,15 @@ UPDATE outbox SET bridge = ? WHERE seq IN (
 )
 """  # noqa: S608 - constants
 """They keep their numbers: messages of living bridges wait for them."""
+_UNDO = f"""
+SELECT count(pg_terminate_backend(work.pid)) FROM pg_stat_activity AS work
+WHERE work.datname = current_database() AND work.usename = current_user AND work.pid <> pg_backend_pid()
+  AND work.wait_event = 'ClientRead' AND work.state_change < statement_timestamp() - make_interval(secs => ?)
+  AND EXISTS (
+    SELECT 1 FROM pg_locks AS held WHERE held.pid = work.pid AND held.granted AND held.locktype = 'advisory'
+      AND held.classid = {LOCKS} AND held.objid < {NAMES}
+  )
+"""  # noqa: S608 - constants
 
 
 class SameName(BridgeError):
@@ -100,10 +111,50 @@ class Neighbours:
         return changed
 
 
+def undo_what_stands_still(database: PostgresDatabase, still_s: float = STILL_S) -> int:
+    """Undo transactions that hold devices or stations and whose bridge has said nothing for `still_s`; how many there were.
+
+    The server's own limit, `idle_in_transaction_session_timeout`, holds after an answer and until the next word only: it
+    does not count for a bridge that stopped between the words of a batch, nor after the word with which psycopg ends
+    one (a Flush after the Sync), and such a bridge would hold up the others for as long as its machine is there.
+    """
+    row = database.execute(_UNDO, (float(still_s),)).fetchone()
+    return int(row[0])
+
+
+def give_up_what_the_server_has_lost(
+    database: PostgresDatabase, server: Server, waiting_s: float = STILL_S
+) -> int:
+    """End connections of this program to `server` that wait for an answer that cannot come; how many there were.
+
+    A connection may be lost at the server's end without this one hearing of it, and something in between may keep it
+    alive all the same: who waits would wait for ever. The server knows whether it is at work for a connection.
+    """
+    waiting = {one: one.unanswered(waiting_s) for one in PostgresDatabase.all_of(server)}
+    asked = [pid for pid in waiting.values() if pid is not None]
+    if not asked:
+        return 0
+    at_work = "SELECT pid FROM pg_stat_activity WHERE pid = ANY(?::int[]) AND state <> 'idle'"
+    rows = database.execute(at_work, (asked,)).fetchall()
+    lost = [
+        one
+        for one, pid in waiting.items()
+        if pid not in (None, *(row[0] for row in rows)) and one is not database
+    ]
+    for one in lost:
+        one.give_up()
+    return len(lost)
+
+
 class Membership:
-    """The signs of life of the bridge `bridge`, on a connection and a thread of their own: storing may take long."""
+    """The signs of life of the bridge `bridge`, on a connection and a thread of their own: storing may take long.
+
+    There too it looks whether a bridge that stands still holds up the others, for who stores may be waiting for it, and
+    whether this one waits for what the server has lost.
+    """
 
     def __init__(self, server: Server, bridge: str, wall: Clock, log: FilteringBoundLogger) -> None:
+        self._server = server
         self._database = PostgresDatabase(server)
         self._bridge = bridge
         self._wall = wall
@@ -118,7 +169,7 @@ class Membership:
         try:
             while True:
                 try:
-                    returned = await loop.run_in_executor(self._executor, self._beat)
+                    returned = await self._answered(loop.run_in_executor(self._executor, self._beat))
                 except (*FAULTS, InTheWay):
                     pass  # who stores says what the matter is
                 else:
@@ -128,8 +179,15 @@ class Membership:
                         )
                 await self._wall.sleep(BEAT_S)
         finally:
+            if self._database.unanswered(BEAT_S) is not None:
+                self._database.give_up()  # or the program would not end
             self._executor.submit(self._end)
             self._executor.shutdown(wait=False)
+
+    async def _answered(self, beating: asyncio.Future[bool]) -> bool:
+        while not (await asyncio.wait((beating,), timeout=ANSWER_S))[0]:
+            self._database.give_up()
+        return beating.result()
 
     def _beat(self) -> bool:
         """One sign; whether there was none for so long that others took this bridge for gone."""
@@ -142,6 +200,14 @@ class Membership:
             raise SameName(
                 f"another bridge works on the database as {self._bridge!r}: give every bridge an id of its own (setting id)"
             )
+        lost = give_up_what_the_server_has_lost(self._database, self._server)
+        if lost:
+            self._log.warning(
+                "connections that the database has lost without a word are given up", connections=lost
+            )
+        undone = undo_what_stands_still(self._database)
+        if undone:
+            self._log.warning("a bridge stood still in a transaction; it is undone", transactions=undone)
         return bool(row[0])
 
     def _end(self) -> None:

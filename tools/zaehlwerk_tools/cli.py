@@ -480,6 +480,9 @@ def bench_chaos(
         str | None,
         typer.Option(metavar="KIND", help="sqlite or postgresql.", show_default="sqlite for one bridge"),
     ] = None,
+    source: Annotated[
+        str, typer.Option(metavar="KIND", help="What the bridge reads from: redis or grpc.")
+    ] = "redis",
     only_schedule: Annotated[
         bool, typer.Option("--schedule", help="Print which faults would happen when, and run nothing.")
     ] = False,
@@ -488,13 +491,15 @@ def bench_chaos(
 ) -> None:
     """Whether the bridge loses or doubles anything while everything round it, and it itself, fails.
 
-    Bridge, broker, Redis and PostgreSQL are killed and stopped, connections cut, refused, delayed, stalled and half-opened,
-    the disk filled, rights taken away; some frames are lost by radio, come twice, late or in another order. Then all is
+    Bridge, broker, network server, Redis and PostgreSQL are killed and stopped, connections cut, refused, delayed, stalled
+    and half-opened, the disk filled, rights taken away, clocks stepped; some frames are lost by radio, come twice, late or in another order. Then all is
     mended, and a platform that follows the documented rule is held against what was offered.
 
     Example: [bold]zaehlwerk bench chaos --seed 7 --minutes 10[/bold]
 
     Example: [bold]zaehlwerk bench chaos --seed 7 --minutes 10 --bridges 3 --store postgresql --json[/bold]
+
+    Example: [bold]zaehlwerk bench chaos --seed 7 --minutes 10 --source grpc[/bold]
 
     Exit status: 0 if nothing was lost, doubled or out of order, 1 if something was, 2 if it could not be run.
     """
@@ -504,7 +509,16 @@ def bench_chaos(
     from zaehlwerk_tools.chaos.command import run  # noqa: PLC0415
 
     raise typer.Exit(
-        run(seed, minutes, bridges, store, only_schedule=only_schedule, keep=keep, as_json=as_json)
+        run(
+            seed,
+            minutes,
+            bridges,
+            store,
+            source=source,
+            only_schedule=only_schedule,
+            keep=keep,
+            as_json=as_json,
+        )
     )
 
 

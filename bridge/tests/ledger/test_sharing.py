@@ -28,7 +28,7 @@ from zaehlwerk_bridge.outbox import OutboxRow
 from zaehlwerk_bridge.postgres import NAMES, PostgresDatabase, lock_of
 from zaehlwerk_bridge.postgres_schema import FIRST, bring_forward, definition, open_postgres, version_of
 from zaehlwerk_bridge.settings import CommandsSettings
-from zaehlwerk_bridge.sharing import GONE_S, Neighbours
+from zaehlwerk_bridge.sharing import GONE_S, Neighbours, undo_what_stands_still
 from zaehlwerk_bridge.store import Store
 
 GUIDE = (Path(__file__).parents[2] / "operations" / "BACKUP.md").read_text(encoding="utf-8")
@@ -443,6 +443,53 @@ def test_a_bridge_that_stands_still_in_a_transaction_holds_up_the_others_for_sec
     still.close()
 
 
+def _stopped_between_words(database: PostgresDatabase, *, sync: bool) -> None:
+    """As a bridge that is frozen in a batch, or just after one: psycopg asks for a Flush behind the Sync."""
+    assert database._connection is not None
+    connection = database._connection.pgconn
+    connection.enter_pipeline_mode()
+    connection.send_query_params(b"INSERT INTO reserve VALUES ($1, 1)", [b"a"])
+    if sync:
+        connection.pipeline_sync()
+    connection.send_flush_request()
+    assert connection.flush() == 0
+    assert connection.get_result() is not None  # the server has come so far
+
+
+@pytest.mark.parametrize("sync", [False, True], ids=["in a batch", "after a batch"])
+def test_a_transaction_that_stands_still_where_the_server_has_no_limit_is_undone_by_others(
+    place: Server, database: PostgresDatabase, sync: bool
+) -> None:
+    still, living = PostgresDatabase(place), PostgresDatabase(place)
+    still.begin(["neutor"])
+    _stopped_between_words(still, sync=sync)
+    assert undo_what_stands_still(living) == 0
+    for _ in range(100):  # the server needs a moment to see that it waits
+        if undo_what_stands_still(living, 0.0):
+            break
+    living.begin(["neutor"])
+    assert living.execute("SELECT count(*) FROM reserve").fetchone() == (0,)
+    living.commit()
+    for one in (still, living):
+        one.close()
+
+
+def test_who_holds_nothing_or_is_at_work_is_left_alone(place: Server, database: PostgresDatabase) -> None:
+    idle, waiting, holder = PostgresDatabase(place), PostgresDatabase(place), PostgresDatabase(place)
+    idle.begin()
+    holder.begin(["neutor"])
+    thread = threading.Thread(target=waiting.begin, args=(["neutor"],))
+    thread.start()
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while database.execute(query).fetchone() != (1,):
+        pass
+    assert undo_what_stands_still(database, 0.0) == 1
+    thread.join(5)
+    assert waiting.execute("SELECT 1").fetchone() == idle.execute("SELECT 1").fetchone() == (1,)
+    for one in (idle, waiting, holder):
+        one.close()
+
+
 # Whose messages they are.
 
 
@@ -628,6 +675,8 @@ def test_who_does_not_lead_deletes_nothing_that_is_old(
     one.commit([device.status(0, 10), *(device.count(slot, 10 + slot) for slot in range(1, 60))], at(60))
     for name in ("b1", "b2"):
         beats(database, name)
+    while waiting := stored(database):
+        one.acknowledged(seq(waiting))
     records = "SELECT count(*) FROM record"
     before = database.execute(records).fetchone()
     for store, left in ((other, before), (one, None)):

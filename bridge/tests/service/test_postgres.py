@@ -11,6 +11,7 @@ import pytest
 
 from bridge.tests.service import postgres_server
 from bridge.tests.service.endpoint import endpoints, scraped
+from bridge.tests.service.half_open import HalfOpening
 from bridge.tests.service.node import Node
 from bridge.tests.service.postgres_server import PASSWORD, PostgresServer
 from bridge.tests.service.rig import Rig
@@ -88,6 +89,25 @@ async def test_a_server_that_goes_and_comes_back_loses_and_doubles_nothing(
             postgres.start()
             await until(lambda: "store" not in bridge.troubles(), 40)
         await platform.until(lambda: platform.sums() == {"one": 30}, 40)
+
+
+async def test_connections_that_the_server_has_lost_without_a_word_are_given_up_within_seconds(
+    rig: Rig,
+    postgres: PostgresServer,
+    on_postgres: dict[str, Any],
+    subscribe: Callable[..., Subscriber],
+) -> None:
+    """Something in between keeps them alive: no keepalive notices it, and who waits for an answer waits for ever."""
+    platform, node = subscribe(), Node(EUI, "one")
+    await rig.server.put(EUI, node.status())
+    async with HalfOpening(postgres.port) as between:
+        on_postgres["database"] = on_postgres["database"].replace(f":{postgres.port}/", f":{between.port}/")
+        async with rig.bridge(**on_postgres):
+            await rig.server.put(EUI, node.count(5))
+            await platform.until(lambda: platform.sums() == {"one": 5})
+            between.half_open()
+            await rig.server.put(EUI, node.count(5))
+            await platform.until(lambda: platform.sums() == {"one": 10}, 40)
 
 
 async def test_a_bridge_that_starts_before_its_server_waits_for_it(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,9 @@ import pytest
 from bridge.tests.service.manual_clock import ManualClock
 from bridge.tests.service.node import INTERVAL_S, Node
 from bridge.tests.service.rig import Rig
-from zaehlwerk_bridge.alarm import Alarm
+from zaehlwerk_bridge.alarm import LOOK_S, Alarm
 from zaehlwerk_bridge.backoff import Backoff
-from zaehlwerk_bridge.clock import sleep_until_set
+from zaehlwerk_bridge.clock import OFF_VARIABLE, SteadyClock, machine_clock, sleep_until_set
 from zaehlwerk_bridge.errors import BridgeStopped, NotReady
 from zaehlwerk_bridge.service import Bridge
 from zaehlwerk_bridge.sources.pace import Pace
@@ -61,6 +63,64 @@ async def test_the_earlier_of_two_times_counts() -> None:
     await asyncio.sleep(0)
     await bell.clock.move(20)
     assert bell.rang == [3]
+
+
+async def test_an_alarm_rings_soon_after_its_time_when_the_clock_was_put_forwards_meanwhile() -> None:
+    """As on a machine that starts in 1970 and learns the time then."""
+    bell = Bell(ManualClock(0))
+    year_s = 365 * 86_400
+    bell.alarm.set(year_s * S)
+    await asyncio.sleep(0)
+    bell.clock._now_ns += year_s * S  # what slept goes on sleeping, as on a machine
+    await bell.clock.move(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert bell.clock.slept == [LOOK_S]
+    assert len(bell.rang) == 1
+
+
+async def test_an_alarm_waits_on_when_the_clock_was_put_back_meanwhile() -> None:
+    bell = Bell(ManualClock(1000 * S))
+    bell.alarm.set(1010 * S)
+    await asyncio.sleep(0)
+    bell.clock._now_ns -= 990 * S
+    bell.clock._sleepers = [(at - 990 * S, order, woken) for at, order, woken in bell.clock._sleepers]
+    await bell.clock.move(11)
+    assert bell.rang == []
+    assert bell.alarm.due is False
+    await bell.clock.move(2 * LOOK_S)
+    assert bell.rang == []
+    await bell.clock.move(1000)
+    assert bell.rang == [1010]
+
+
+def test_a_steady_clock_goes_on_from_the_machines_time_whatever_is_done_to_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SteadyClock()
+    assert abs(clock.now_ns() - time.time_ns()) < 10 * S
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    before = clock.now_ns()
+    assert 0 <= clock.now_ns() - before < 10 * S
+
+
+def test_the_machines_clock_is_off_by_what_a_file_says_at_that_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off = tmp_path / "off"
+    monkeypatch.setattr(time, "time_ns", lambda: 5000 * S)
+    assert machine_clock().now_ns() == 5000 * S
+    monkeypatch.setenv(OFF_VARIABLE, str(off))
+    with pytest.raises(OSError, match="off"):
+        machine_clock()
+    off.write_text("-3600.5", encoding="ascii")
+    clock = machine_clock()
+    assert clock.now_ns() == 5000 * S - 3_600_500_000_000
+    off.write_text("+60", encoding="ascii")
+    assert clock.now_ns() == 5060 * S
+    off.write_text("soon", encoding="ascii")
+    with pytest.raises(ValueError, match="soon"):
+        machine_clock()
 
 
 async def test_an_alarm_that_is_rung_does_not_wait_for_the_clock() -> None:
@@ -296,3 +356,16 @@ async def test_a_fault_of_the_program_in_the_store_ends_the_bridge_instead_of_tr
 
     with pytest.raises(sqlite3.OperationalError, match="nowhere"):
         await work()
+
+
+async def test_a_bridge_tells_time_by_the_machines_clock_and_waits_by_one_that_nobody_steps(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off = tmp_path / "off"
+    off.write_text("0", encoding="ascii")
+    monkeypatch.setenv(OFF_VARIABLE, str(off))
+    bridge = Bridge(rig.settings())
+    now_ns, waited_ns = bridge.now_ns(), bridge._wall.now_ns()
+    off.write_text("-3600", encoding="ascii")
+    assert -3600 <= (bridge.now_ns() - now_ns) / S < -3500
+    assert 0 <= (bridge._wall.now_ns() - waited_ns) / S < 100

@@ -2,6 +2,10 @@
 
 A line is cut at a total that is known in full: up to there everything has been told. The cut is noted before the first
 row is deleted; from then on what is heard of intervals before it is passed over, and the line begins with that total.
+
+A broker may be away for longer than the retention. What the outbox holds is whole by itself, but to tell it again, to heal
+it, or to compare it with what the broker says after a copy was put back takes the records. So of a station that has
+messages waiting nothing more is cut, however old it is: the retention of a record begins when it has been published.
 """
 
 from zaehlwerk_bridge.database import Database, upsert
@@ -79,7 +83,7 @@ class Forgetting:
             (*line, FAR if newest is None else newest, before_ns),
         ).fetchone()
         found = None if found is None else int(found[0])
-        if found is None or (held is not None and found < held + WORTH) or self._waits(line, found):
+        if found is None or (held is not None and found < held + WORTH) or self._open(line, found):
             return held
         self._database.execute(_CUT, (*line, found))
         self._database.execute(
@@ -87,13 +91,11 @@ class Forgetting:
         )
         return found
 
-    def _waits(self, line: tuple[int, int], number: int) -> bool:
-        """Whether something up to `number` is still to be told."""
-        row = self._database.execute(
-            "SELECT EXISTS (SELECT 1 FROM gap WHERE chain = ? AND unsynced = ? AND number <= ? AND due_ns IS NOT NULL)",
-            (*line, number),
-        ).fetchone()
-        return bool(row[0])
+    def _open(self, line: tuple[int, int], number: int) -> bool:
+        """Whether something up to `number` is still to be told, or waits for the broker."""
+        return any(
+            self._database.execute(query, (*line, number)).fetchone()[0] for query in (_UNTOLD, _UNPUBLISHED)
+        )
 
     def _rest(self, before_ns: int, limit: int) -> int:
         """What belongs to no line: events that were rejected or wait for ever, and tags of times that are forgotten."""
@@ -109,6 +111,14 @@ class Forgetting:
         return deleted
 
 
+_UNTOLD = "SELECT EXISTS (SELECT 1 FROM gap WHERE chain = ? AND unsynced = ? AND number <= ? AND due_ns IS NOT NULL)"
+_UNPUBLISHED = """
+SELECT EXISTS (
+  SELECT 1 FROM record WHERE chain = ? AND unsynced = ? AND number <= ?
+    AND EXISTS (SELECT 1 FROM outbox WHERE outbox.station = record.station AND outbox.retain = 0)
+)
+"""
+"""What is retained says how it stands now, whenever it comes. Records are few: those up to the last cut are gone."""
 _CUT = upsert("forgotten", "chain, unsynced, number", "chain, unsynced")
 _REJECTED = "DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE rejected_ns < ? LIMIT ?)"
 _WAITING = """

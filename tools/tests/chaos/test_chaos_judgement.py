@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from tools.tests.simulator.small_city import ROOT
 from zaehlwerk_tools.chaos import command
+from zaehlwerk_tools.chaos.bridge_program import Bridge
 from zaehlwerk_tools.chaos.consumer import Arrivals, Documented, Sums
 from zaehlwerk_tools.chaos.offered import Entry, Offer
 from zaehlwerk_tools.chaos.run import Outcome, Run
-from zaehlwerk_tools.chaos.world import Bridge, World
+from zaehlwerk_tools.chaos.world import World
 from zaehlwerk_tools.errors import ZaehlwerkError
 
 STATION = "chaos-1"
@@ -46,8 +48,8 @@ class StandInWorld:
     taken: int = 1
     bridges: dict[str, Bridge] = field(default_factory=dict)
 
-    def acknowledged(self, ids: Sequence[str]) -> int:
-        return min(self.taken, len(ids))
+    def acknowledged(self, entries: Sequence[Entry]) -> int:
+        return min(self.taken, len(entries))
 
 
 async def judged(world: StandInWorld) -> Outcome:
@@ -121,10 +123,12 @@ async def test_what_the_platform_held_too_early_is_unexpected_although_it_is_rig
     assert not run._outcome.good
 
 
-async def test_an_event_that_is_not_acknowledged_rejected_or_ends_a_bridge_is_not_good() -> None:
+async def test_an_event_that_is_not_acknowledged_rejected_or_ends_a_bridge_is_not_good(
+    tmp_path: Path,
+) -> None:
     assert not (await judged(StandInWorld(StandInConsumer(dict(TOTALS)), taken=0))).good
     assert not (await judged(StandInWorld(StandInConsumer(dict(TOTALS), rejected=["{}"])))).good
-    bridge = Bridge("bridge-1", ["false"], ROOT)
+    bridge = Bridge("bridge-1", ["false"], tmp_path / "bridge-1.log")
     bridge.broke.append("bridge-1 ended with 1")
     assert not (await judged(StandInWorld(StandInConsumer(dict(TOTALS)), bridges={"bridge-1": bridge}))).good
 
@@ -152,17 +156,21 @@ def test_a_checkout_without_the_document_is_refused(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "bridges", "store", "says"),
+    ("minutes", "bridges", "store", "source", "says"),
     [
-        (0.01, 1, None, "0.1 at least"),
-        (1, 0, None, "1 to 9"),
-        (1, 3, "sqlite", "need --store postgresql"),
-        (1, 1, "paper", "known are sqlite, postgresql"),
+        (0.01, 1, None, "redis", "0.1 at least"),
+        (1, 0, None, "redis", "1 to 9"),
+        (1, 3, "sqlite", "redis", "need --store postgresql"),
+        (1, 1, "paper", "redis", "known are sqlite, postgresql"),
+        (1, 1, None, "mqtt", "known are redis, grpc"),
+        (1, 3, None, "grpc", "several bridges need --source redis"),
     ],
 )
-def test_what_cannot_be_run_is_refused(minutes: float, bridges: int, store: str | None, says: str) -> None:
+def test_what_cannot_be_run_is_refused(
+    minutes: float, bridges: int, store: str | None, source: str, says: str
+) -> None:
     with pytest.raises(ZaehlwerkError, match=says):
-        command.run(1, minutes, bridges, store, only_schedule=False, keep=False, as_json=True)
+        command.run(1, minutes, bridges, store, source=source, only_schedule=False, keep=False, as_json=True)
 
 
 def test_the_schedule_can_be_told_beforehand(capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,8 +183,9 @@ def test_the_schedule_can_be_told_beforehand(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.long
 @pytest.mark.timeout(280)
-def test_a_short_run_loses_and_doubles_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    status = command.run(2, 0.3, 1, None, only_schedule=False, keep=False, as_json=True)
+@pytest.mark.parametrize("source", command.SOURCES)
+def test_a_short_run_loses_and_doubles_nothing(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status = command.run(2, 0.3, 1, None, source=source, only_schedule=False, keep=False, as_json=True)
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {name: figures[name] for name in ("lost", "unexpected", "order_violations", "broke")} == {
         "lost": 0,

@@ -11,11 +11,23 @@ from chirpstack_api import integration
 from zaehlwerk_bridge.failpoints import FAILPOINTS
 from zaehlwerk_protocol.counts import Counts
 from zaehlwerk_protocol.frames import decode
-from zaehlwerk_tools.chaos.offered import MODULUS, NAMES, STATIONS, Offer, offer
-from zaehlwerk_tools.chaos.schedule import CRASH_POINTS, possible, schedule
+from zaehlwerk_tools.chaos.offered import HEADROOM, MODULUS, NAMES, STATIONS, Offer, clock_stepped, offer
+from zaehlwerk_tools.chaos.schedule import (
+    CLOCK,
+    CRASH_POINTS,
+    OF_REDIS,
+    SERVER,
+    SERVER_STEPS_S,
+    Fault,
+    possible,
+    schedule,
+    server_steps,
+)
 
 NOW_S = 1_782_000_450
 KINDS = possible(["bridge-1"], postgresql=True, disk=True)
+PARTS = {"broker", "redis", "postgresql", SERVER}
+NETWORK = {"cut", "delay", "half-open", "refuse", "stall"}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +104,68 @@ def test_every_kind_comes_before_the_run_is_over_and_no_part_fails_twice_at_once
 
 def test_what_a_machine_cannot_do_is_not_in_the_schedule() -> None:
     kinds = possible(["bridge-1"], postgresql=False, disk=False)
-    assert not [kind for kind in kinds if kind[1] in ("postgresql", "disk")]
+    assert not [kind for kind in kinds if kind[1] in ("postgresql", "disk") or kind[0] == "fill"]
+
+
+@pytest.mark.parametrize("grpc", [False, True])
+@pytest.mark.parametrize("postgresql", [False, True])
+def test_each_server_that_the_bridge_speaks_to_dies_stands_still_and_is_badly_reached(
+    grpc: bool, postgresql: bool
+) -> None:
+    kinds = possible(["bridge-1", "bridge-2"], postgresql=postgresql, disk=True, grpc=grpc)
+    by_target = {target: {kind for kind, of in kinds if of == target} for _, target in kinds}
+    spoken_to = {"broker", SERVER if grpc else "redis"} | ({"postgresql"} if postgresql else set())
+    for target in spoken_to:
+        assert by_target[target] >= {"kill", "stop"} | NETWORK
+    for target in PARTS - spoken_to:
+        assert not by_target.get(target, set()) & NETWORK
+    assert by_target["redis"] >= {"kill", "stop"}
+    assert by_target["bridge-1"] == by_target["bridge-2"] == {"kill", "stop", "crash", CLOCK}
+    assert CLOCK in by_target[SERVER]
+    assert ("fill", "postgresql" if postgresql else "disk") in kinds
+    assert ("acl", "broker") in kinds
+
+
+def test_a_bridge_that_reads_from_grpc_crashes_where_it_comes_to() -> None:
+    points = [point for point in CRASH_POINTS if point not in OF_REDIS]
+    faults = schedule(3, 3000, [("crash", "bridge-1")], points=points)
+    assert {fault.how.partition(":")[0] for fault in faults} == set(points)
+
+
+def test_steps_of_the_servers_clock_make_ids_as_redis_does_and_times_as_the_server_does(
+    offered: Offer,
+) -> None:
+    stepped = clock_stepped(offered, [(20.0, 30.0, 3600.0), (60.0, 70.0, -3600.0)])
+    ids = [tuple(map(int, entry.id.split("-"))) for entry in stepped.entries]
+    assert ids == sorted(set(ids))
+    for before, after in zip(offered.entries, stepped.entries, strict=True):
+        off_ms = 3_600_000 * ((20 <= after.at_s < 30) - (60 <= after.at_s < 70))
+        as_it_was = integration.UplinkEvent.FromString(before.value)
+        told = integration.UplinkEvent.FromString(after.value)
+        assert told.time.ToMilliseconds() - as_it_was.time.ToMilliseconds() == off_ms
+        assert told.rx_info[0].ns_time == told.time
+        assert (told.data, told.deduplication_id) == (as_it_was.data, as_it_was.deduplication_id)
+    began = next(entry for entry in stepped.entries if entry.at_s >= 20)
+    assert began.id != offered.entries[stepped.entries.index(began)].id
+    assert any(number for _, number in ids), "after a step back ids stay in their millisecond"
+    assert (stepped.totals, stepped.by_interval) == (offered.totals, offered.by_interval)
+
+
+def test_a_server_whose_clock_is_right_offers_what_was_drawn(offered: Offer) -> None:
+    assert clock_stepped(offered, []) == offered
+
+
+def test_no_step_of_the_servers_clock_makes_events_of_the_future() -> None:
+    assert max(SERVER_STEPS_S) < HEADROOM * 900
+
+
+def test_the_servers_clock_is_off_for_as_long_as_its_fault_lasts() -> None:
+    faults = [
+        Fault(2.0, CLOCK, SERVER, 3.0, "-30"),
+        Fault(4.0, CLOCK, "bridge-1", 9.0, "60"),
+        Fault(8.0, "kill", SERVER, 1.0),
+    ]
+    assert server_steps(faults) == [(2.0, 5.0, -30.0)]
 
 
 def test_the_bridge_knows_the_points_at_which_it_is_crashed() -> None:

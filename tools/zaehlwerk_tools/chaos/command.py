@@ -16,9 +16,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from zaehlwerk_tools.chaos.offered import offer
+from zaehlwerk_tools.chaos.offered import clock_stepped, offer
 from zaehlwerk_tools.chaos.run import Outcome, run_chaos
-from zaehlwerk_tools.chaos.schedule import Fault, possible, schedule
+from zaehlwerk_tools.chaos.schedule import (
+    CRASH_POINTS,
+    OF_REDIS,
+    Fault,
+    possible,
+    schedule,
+    server_steps,
+)
 from zaehlwerk_tools.chaos.small_disk import available
 from zaehlwerk_tools.errors import ZaehlwerkError
 
@@ -27,8 +34,7 @@ EXIT_KEPT, EXIT_BROKEN = 0, 1
 STORES = ("sqlite", "postgresql")
 BRIDGES_MOST = 9
 LEAST_MINUTES = 0.1
-NO_CLOCK = "clock"
-"""Never stepped: the program takes its time from the machine and from nowhere else."""
+SOURCES = ("redis", "grpc")
 
 
 def run(
@@ -37,17 +43,23 @@ def run(
     bridges: int,
     store: str | None,
     *,
+    source: str = "redis",
     only_schedule: bool,
     keep: bool,
     as_json: bool,
 ) -> int:
     """Run, tell; the exit status. Raises ZaehlwerkError for what is asked and cannot be run here."""
-    postgresql = _checked(minutes, bridges, store) == "postgresql"
+    postgresql = _checked(minutes, bridges, store, source) == "postgresql"
     seconds = 60 * minutes
-    disk = not postgresql and available()
+    disk, grpc = available(), source == "grpc"
     names = [f"bridge-{number}" for number in range(1, bridges + 1)]
-    faults = schedule(seed, seconds, possible(names, postgresql=postgresql, disk=disk))
-    skipped = [NO_CLOCK] if disk else ["disk", NO_CLOCK]
+    faults = schedule(
+        seed,
+        seconds,
+        possible(names, postgresql=postgresql, disk=disk, grpc=grpc),
+        points=[point for point in CRASH_POINTS if not grpc or point not in OF_REDIS],
+    )
+    skipped = [] if disk else ["disk"]
     if only_schedule:
         _print_schedule(faults, as_json=as_json)
         return EXIT_KEPT
@@ -60,11 +72,12 @@ def run(
             running = run_chaos(
                 CHECKOUT,
                 directory,
-                offer(seed, seconds, int(time.time())),
+                clock_stepped(offer(seed, seconds, int(time.time())), server_steps(faults)),
                 faults,
                 bridges,
                 postgresql=postgresql,
                 disk=disk,
+                grpc=grpc,
                 seed=seed,
                 tell=lambda what, done, total: bar.update(
                     task, description=what, completed=done, total=total
@@ -96,8 +109,14 @@ def _told(running: Any) -> Outcome:
     return outcome
 
 
-def _checked(minutes: float, bridges: int, store: str | None) -> str:
+def _checked(minutes: float, bridges: int, store: str | None, source: str) -> str:
     """Which store. Raises ZaehlwerkError."""
+    if source not in SOURCES:
+        raise ZaehlwerkError(f"--source {source}: known are {', '.join(SOURCES)}")
+    if source == "grpc" and bridges > 1:
+        raise ZaehlwerkError(
+            "--source grpc: several bridges need --source redis, whose group shares the work"
+        )
     if minutes < LEAST_MINUTES:
         raise ZaehlwerkError(f"--minutes {minutes:g}: {LEAST_MINUTES:g} at least")
     if not 1 <= bridges <= BRIDGES_MOST:

@@ -43,7 +43,7 @@ HEADROOM = 20
 class Entry:
     """An entry of ChirpStack's stream, to be written at `at_s` of the run. `copy`: of one that was offered before.
 
-    `station` and `totals`: what is known by it, by channel.
+    `station` and `totals`: what is known by it, by channel; `dev_eui`: the node that sent it.
     """
 
     at_s: float
@@ -52,6 +52,7 @@ class Entry:
     copy: bool
     station: str
     totals: Sequence[int]
+    dev_eui: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,15 @@ def offer(seed: int, seconds: float, now_s: int) -> Offer:
         at_s = moments[place * len(moments) // len(sent)] if uplink not in greeted else 0.0
         last_ms = max(last_ms + 1, (uplink.due + 1) * INTERVAL_S * 1000)
         value = _event(uplink, last_ms)
-        entry = Entry(at_s, f"{last_ms}-0", value, uplink.copy, slug(uplink.station), uplink.totals)
+        entry = Entry(
+            at_s,
+            f"{last_ms}-0",
+            value,
+            uplink.copy,
+            slug(uplink.station),
+            uplink.totals,
+            dev_eui(uplink.station),
+        )
         entries.append(entry)
         if dice.random() < TWICE:
             last_ms += 1
@@ -182,6 +191,35 @@ def offer(seed: int, seconds: float, now_s: int) -> Offer:
 def slug(station: int) -> str:
     """The name of a station in topics."""
     return f"{PREFIX.lower()}-{station}"
+
+
+def dev_eui(station: int) -> str:
+    """The DevEUI of a station's node."""
+    return f"{0x70B3D57ED0C00000 + station:016x}"
+
+
+def clock_stepped(offered: Offer, steps: Sequence[tuple[float, float, float]]) -> Offer:
+    """The same as the server tells it whose clock is off: `steps` are (from, until, seconds off), seconds of the run.
+
+    Ids are Redis' own (`XADD … *`): where its clock went back they stay at the last millisecond and count on.
+    """
+    entries: list[Entry] = []
+    last = (0, 0)
+    for entry in offered.entries:
+        off_s = sum(off for begin, end, off in steps if begin <= entry.at_s < end)
+        at_ms = int(entry.id.partition("-")[0]) + round(1000 * off_s)
+        last = (at_ms, 0) if at_ms > last[0] else (last[0], last[1] + 1)
+        value = _at_another_time(entry.value, off_s) if off_s else entry.value
+        entries.append(dataclasses.replace(entry, id=f"{last[0]}-{last[1]}", value=value))
+    return dataclasses.replace(offered, entries=entries)
+
+
+def _at_another_time(value: bytes, off_s: float) -> bytes:
+    event = integration.UplinkEvent.FromString(value)
+    for moment in (event.time, *(reception.ns_time for reception in event.rx_info)):
+        moment.FromNanoseconds(moment.ToNanoseconds() + round(off_s * 1e9))
+    written: bytes = event.SerializeToString()
+    return written
 
 
 def _moments(dice: random.Random, seconds: float) -> list[float]:
@@ -222,10 +260,7 @@ def _event(uplink: _Uplink, at_ms: int) -> bytes:
     event.deduplication_id = uplink.heard
     event.time.FromMilliseconds(at_ms)
     info = event.device_info
-    info.device_name, info.dev_eui = (
-        f"{PREFIX} {uplink.station}",
-        f"{0x70B3D57ED0C00000 + uplink.station:016x}",
-    )
+    info.device_name, info.dev_eui = f"{PREFIX} {uplink.station}", dev_eui(uplink.station)
     info.tags["station"] = f"{PREFIX} {uplink.station}"
     info.tags["channels"], info.tags["directions"], info.tags["classes"] = "in,out", "in,out", "bicycle"
     event.adr, event.dr, event.f_cnt, event.f_port, event.data = (

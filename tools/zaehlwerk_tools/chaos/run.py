@@ -10,16 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from zaehlwerk_tools.bridge_bench.redis_server import STREAM
 from zaehlwerk_tools.chaos.consumer import Sums
 from zaehlwerk_tools.chaos.offered import NAMES, Entry, Offer
 from zaehlwerk_tools.chaos.schedule import Fault
 from zaehlwerk_tools.chaos.world import World
 
-HISTORY = 10_000_000
-"""ChirpStack's `device_event_log_max_history`: it holds all of a run."""
 AGAIN_S = 0.2
 LOOK_S = 0.2
 CHECK_S = 0.4
@@ -39,7 +36,7 @@ class Outcome:
     offered: int = 0
     """Uplinks, copies not counted."""
     acknowledged: int = 0
-    """Those of them that the bridge acknowledged to Redis: from then on it alone answers for them."""
+    """Those of them that the bridge acknowledged to Redis, or stored from gRPC: from then on it alone answers for them."""
     lost: int = 0
     """Passages that were counted and that the platform does not hold, or not in their interval although it was told.
 
@@ -123,19 +120,10 @@ class Run:
             await asyncio.sleep(AGAIN_S)
 
     def _added(self, entry: Entry) -> bool:
-        client = self._world.redis.client
         try:
-            client.xadd(STREAM, {"up": entry.value}, id=entry.id, maxlen=HISTORY, approximate=True)
-        except ResponseError as error:
-            if "equal or smaller" not in str(error):
-                return False  # it is still loading its data
-            try:
-                return bool(client.xrange(STREAM, entry.id, entry.id))
-            except RedisError:
-                return False
+            return self._world.add(entry)
         except RedisError:
             return False
-        return True
 
     async def _watch(self) -> None:
         for looks in itertools.count():
@@ -172,7 +160,7 @@ class Run:
 
     def _settled(self) -> bool:
         try:
-            return self._world.settled()
+            return self._world.settled(self._offer.entries)
         except RedisError:
             return False
 
@@ -182,9 +170,7 @@ class Run:
         counted, by_interval = world.consumer.sums()
         outcome.lost = _above(self._offer.totals, counted) + _above(self._offer.by_interval, by_interval)
         outcome.unexpected = len(world.consumer.rejected) + self._too_much
-        outcome.acknowledged = world.acknowledged(
-            [entry.id for entry in self._offer.entries if not entry.copy]
-        )
+        outcome.acknowledged = world.acknowledged([entry for entry in self._offer.entries if not entry.copy])
         arrivals = world.consumer.arrivals
         outcome.duplicates_visible, outcome.messages = arrivals.duplicates, arrivals.messages
         outcome.order_violations = arrivals.order_violations
@@ -207,10 +193,13 @@ async def run_chaos(
     *,
     postgresql: bool,
     disk: bool,
+    grpc: bool,
     seed: int,
     tell: Tell,
 ) -> Outcome:
     """A run with everything that it needs in `directory`. Raises ZaehlwerkError for what cannot be run here."""
     tell("starting", 0, 1)
-    async with World(checkout, directory, bridges, postgresql=postgresql, disk=disk, seed=seed) as world:
+    async with World(
+        checkout, directory, bridges, postgresql=postgresql, disk=disk, grpc=grpc, seed=seed
+    ) as world:
         return await Run(world, offer, faults, tell=tell).run()

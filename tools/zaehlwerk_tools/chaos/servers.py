@@ -10,15 +10,18 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from zaehlwerk_tools.bridge_bench.child_process import last_line
+from zaehlwerk_tools.chaos.small_disk import SmallDisk
 from zaehlwerk_tools.errors import ZaehlwerkError
 
 HOST = "127.0.0.1"
@@ -83,6 +86,11 @@ class Server:
             return False
         return True
 
+    @property
+    def lives(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """End it and its children as a power cut would."""
         self._signal(signal.SIGKILL)
@@ -140,6 +148,16 @@ class RedisServer(Server):
             return False
 
 
+class ChirpStackServer(Server):
+    """The network server's gRPC API: `network_server` as a program, beside the Redis at `redis_port`."""
+
+    def __init__(self, redis_port: int, directory: Path) -> None:
+        directory.mkdir()
+        port = free_port()
+        words = [sys.executable, "-m", "zaehlwerk_tools.chaos.network_server", str(port), str(redis_port)]
+        super().__init__("the network server", port, words, directory / "log")
+
+
 class BrokerServer(Server):
     """Mosquitto with an access list. It keeps nothing over its death: see `World`, which kills it."""
 
@@ -183,20 +201,25 @@ class BrokerServer(Server):
 
 
 class PostgresServer(Server):
-    """PostgreSQL with everything durable. Raises ZaehlwerkError where this machine can run none."""
+    """PostgreSQL with everything durable, its data on `disk` if that is given.
 
-    def __init__(self, directory: Path) -> None:
+    Raises ZaehlwerkError where this machine can run none.
+    """
+
+    def __init__(self, directory: Path, disk: SmallDisk | None = None) -> None:
         programs = _postgresql_programs()
-        before = _as_whom()
+        # On a disk of our own we are root, whoever we are.
+        before = _as_whom() if disk is None else (*disk.words, *_AS_ANOTHER)
         directory.mkdir()
         # A socket's path has at most 107 bytes.
         self._sockets = Path(tempfile.mkdtemp(prefix="pg"))
         self.password_file = directory / "password"
         self.password_file.write_text(f"{DATABASE_PASSWORD}\n", encoding="utf-8")
         self.password_file.chmod(0o600)
-        data = directory / "data"
+        data = (directory if disk is None else disk.place) / "data"
         words: list[str | Path] = [*before, programs / "initdb", "-D", data, "-U", DATABASE_USER]
         words += [f"--pwfile={self.password_file}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+        words.append("--wal-segsize=1")
         made = subprocess.run(
             words,
             cwd="/",
@@ -215,6 +238,9 @@ class PostgresServer(Server):
             "max_connections": 40,
             # What was killed leaves no shared memory of the system's behind.
             "dynamic_shared_memory_type": "mmap",
+            # Megabytes of logs: a small disk is filled by what is stored, not by them.
+            "min_wal_size": "8MB",
+            "max_wal_size": "32MB",
         }
         given = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         super().__init__(
@@ -227,13 +253,19 @@ class PostgresServer(Server):
         return f"postgresql://{DATABASE_USER}@{HOST}:{port}/{DATABASE}?sslmode=disable"
 
     def _answers(self) -> bool:
+        return self.ask("SELECT 1") != []
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query finds; nothing where it cannot be asked."""
         import psycopg  # noqa: PLC0415 - only here, and only where it is asked for
 
         try:
-            psycopg.connect(self.url(self.port), password=DATABASE_PASSWORD, connect_timeout=2).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+            with psycopg.connect(
+                self.url(self.port), password=DATABASE_PASSWORD, connect_timeout=2
+            ) as connection:
+                return connection.execute(query.encode()).fetchall()
+        except psycopg.Error:
+            return []
 
     def stop(self) -> None:
         """End it, and leave nothing outside of its directory."""

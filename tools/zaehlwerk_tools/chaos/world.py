@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import json
 import random
 import signal
 import subprocess
@@ -14,18 +14,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
-from zaehlwerk_tools.bridge_bench.child_process import end, last_line
 from zaehlwerk_tools.bridge_bench.redis_server import STREAM, find_redis
 from zaehlwerk_tools.broker_program import find_program
+from zaehlwerk_tools.chaos.bridge_program import SETTINGS, Bridge
 from zaehlwerk_tools.chaos.consumer import Consumer
+from zaehlwerk_tools.chaos.network_server import device_key
+from zaehlwerk_tools.chaos.offered import Entry
 from zaehlwerk_tools.chaos.proxy import Proxy
-from zaehlwerk_tools.chaos.schedule import Fault
+from zaehlwerk_tools.chaos.schedule import CLOCK, SERVER, Fault
 from zaehlwerk_tools.chaos.servers import (
     BRIDGE_USER,
     HOST,
     BrokerServer,
+    ChirpStackServer,
     PostgresServer,
     RedisServer,
     Server,
@@ -35,131 +38,44 @@ from zaehlwerk_tools.errors import ZaehlwerkError
 
 PREFIX = "chaos"
 GROUP = "zaehlwerk"
-FAILPOINT = "ZAEHLWERK_FAILPOINT"
+HISTORY = 10_000_000
+"""ChirpStack's `device_event_log_max_history`, and that of each device: it holds all of a run."""
 DISK_MB = 48
+POSTGRES_DISK_MB = 160
+"""An empty PostgreSQL takes 40."""
 DELIVERED_S = 60.0
 """So long the platform may take for what the broker has when it is to be killed."""
 WORKING_S = 20.0
 """So long a bridge may take to begin its work before something happens to it nevertheless."""
-STOP_S = 10.0
 _LOOK_S = 0.05
-_EXIT_BROKEN = 1
-
-_BRIDGE_TOML = """\
-id = "{name}"
-prefix = "{prefix}"
-source = "redis"
-database = "{database}"
-[store]
-low_water_mb = {low_water_mb}
-{password}
-[chirpstack]
-server = "{host}:1"
-tenants = ["52f14cd4-c6f1-4fbd-8f87-4025e1d49242"]
-api_key_file = "api.key"
-insecure = true
-[redis]
-server = "{host}:{redis}"
-insecure = true
-claim_idle_s = 3
-request_timeout_s = 6
-backoff_first_s = 0.1
-backoff_most_s = 1
-[mqtt]
-host = "{host}"
-port = {broker}
-insecure = true
-username = "{user}"
-keepalive_s = 5
-connect_timeout_s = 5
-backoff_first_s = 0.1
-backoff_most_s = 1
-[ledger]
-batch = 50
-[healing]
-enabled = false
-[http]
-port = 0
-[log]
-level = "warning"
-"""
-
-
-class Bridge:
-    """One bridge's program, started anew whenever it is dead, as a service manager does it."""
-
-    def __init__(self, name: str, words: Sequence[str], log: Path) -> None:
-        self.name = name
-        self.log = log
-        self._words = list(words)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._wanted = False
-        self._dies = False
-        self.crashes = 0
-        """Deaths at a failpoint."""
-        self.started = 0.0
-        """When it was started last, on the monotonic clock."""
-        self.broke: list[str] = []
-        """Ends that nobody brought about, each with what the bridge said last."""
-
-    def start(self, failpoint: str = "") -> None:
-        """Start it; with a failpoint it dies there, and is then started without."""
-        self._wanted = True
-        environment = {key: value for key, value in os.environ.items() if key != FAILPOINT}
-        if failpoint:
-            environment[FAILPOINT] = failpoint
-        self.started = time.monotonic()
-        with self.log.open("ab") as sink:
-            self._process = subprocess.Popen(
-                self._words, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=environment
-            )
-        self._dies = bool(failpoint)
-
-    def kill(self) -> None:
-        """End it as a power cut would; it stays down until `start`."""
-        self._wanted = False
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def signal(self, number: signal.Signals) -> None:
-        """Stop it, or let it go on, if it lives."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
-
-    def look(self) -> None:
-        """Start it again if it has died."""
-        if not self._wanted or self._process is None or self._process.poll() is None:
-            return
-        if self._dies and self._process.returncode == -signal.SIGKILL:
-            self.crashes += 1
-        else:
-            self.broke.append(
-                f"{self.name} ended with {self._process.returncode}: {last_line(self.log)[:300]}"
-            )
-            if self._process.returncode > _EXIT_BROKEN:
-                raise ZaehlwerkError(self.broke[-1])
-        self.start()
-
-    def close(self) -> None:
-        """End it in good order."""
-        self._wanted = False
-        if self._process is not None:
-            self.signal(signal.SIGCONT)
-            end(self._process, STOP_S)
+_CURSORS = (
+    "import json, sqlite3, sys\n"
+    "rows = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True).execute('SELECT stream, position FROM cursor')\n"
+    "print(json.dumps(dict(rows)))"
+)
+"""How far a store has each device's stream, for a database on a disk that only programs of its own see."""
 
 
 class World:
     """Use as `async with World(…) as world`. Raises ZaehlwerkError for what this machine lacks."""
 
     def __init__(
-        self, checkout: Path, directory: Path, bridges: int, *, postgresql: bool, disk: bool, seed: int
+        self,
+        checkout: Path,
+        directory: Path,
+        bridges: int,
+        *,
+        postgresql: bool,
+        disk: bool,
+        grpc: bool,
+        seed: int,
     ) -> None:
         self.names = [f"bridge-{number}" for number in range(1, bridges + 1)]
         self._checkout = checkout
         self._directory = directory
         self._with_postgresql = postgresql
         self._with_disk = disk
+        self._from_grpc = grpc
         # Above 0 the bridge stops reading before the disk is full; with 0 SQLite meets its end.
         self._low_water_mb = random.Random(f"disk {seed}").choice((0, 8))
         self.bridges: dict[str, Bridge] = {}
@@ -186,14 +102,17 @@ class World:
         self.redis = RedisServer(find_redis(self._checkout), self._directory / "redis")
         self.broker = BrokerServer(program.path, self._directory / "broker", PREFIX)
         self.servers = {"redis": self.redis, "broker": self.broker}
+        if self._with_disk:
+            size_mb = POSTGRES_DISK_MB if self._with_postgresql else DISK_MB
+            self._disk = SmallDisk(self._directory / "disk", size_mb)
         if self._with_postgresql:
-            self.servers["postgresql"] = PostgresServer(self._directory / "postgresql")
+            self.servers["postgresql"] = PostgresServer(self._directory / "postgresql", self._disk)
+        if self._from_grpc:
+            self.servers[SERVER] = ChirpStackServer(self.redis.port, self._directory / "server")
         for name, server in self.servers.items():
             await asyncio.to_thread(server.start)
             self.proxies[name] = Proxy(server.port)
             await self.proxies[name].start()
-        if self._with_disk:
-            self._disk = SmallDisk(self._directory / "disk", DISK_MB)
         (self._directory / "api.key").write_text(
             "none is needed: nothing is sent to nodes\n", encoding="utf-8"
         )
@@ -214,11 +133,13 @@ class World:
             before = list(self._disk.words)
         config = self._directory / f"{name}.toml"
         config.write_text(
-            _BRIDGE_TOML.format(
+            SETTINGS.format(
                 name=name,
                 prefix=PREFIX,
                 database=database,
-                low_water_mb=self._low_water_mb if self._disk is not None else 0,
+                low_water_mb=self._low_water_mb if before else 0,
+                source="grpc" if self._from_grpc else "redis",
+                server=self.proxies[SERVER].port if self._from_grpc else 1,
                 password=password,
                 host=HOST,
                 redis=self.proxies["redis"].port,
@@ -248,22 +169,52 @@ class World:
         for bridge in self.bridges.values():
             bridge.look()
 
-    # What Redis says of its group.
+    # What is in Redis, and how far the bridges have it.
 
-    def settled(self) -> bool:
-        """Whether everything in the stream is read and acknowledged."""
+    def add(self, entry: Entry) -> bool:
+        """Write an event as ChirpStack does; whether it is certain that it is there. Raises RedisError."""
+        key = device_key(entry.dev_eui) if self._from_grpc else STREAM
+        client = self.redis.client
+        try:
+            client.xadd(key, {"up": entry.value}, id=entry.id, maxlen=HISTORY, approximate=True)
+        except ResponseError as error:
+            # Otherwise it is still loading its data.
+            return "equal or smaller" in str(error) and bool(client.xrange(key, entry.id, entry.id))
+        return True
+
+    def settled(self, entries: Sequence[Entry]) -> bool:
+        """Whether everything is taken: read and acknowledged, or stored, where nothing is acknowledged."""
+        if self._from_grpc:
+            return self.acknowledged(entries) == len(entries)
         groups = self.redis.client.xinfo_groups(STREAM)
         return bool(groups) and groups[0]["lag"] == 0 and groups[0]["pending"] == 0
 
-    def acknowledged(self, ids: Sequence[str]) -> int:
-        """How many of these entries were given to a bridge and acknowledged by it."""
+    def acknowledged(self, entries: Sequence[Entry]) -> int:
+        """How many of these were given to a bridge and acknowledged by it, or stored."""
+        if self._from_grpc:
+            cursors = self._cursors()
+            return sum(_parsed(one.id) <= cursors.get(one.dev_eui, (0, 0)) for one in entries)
         groups = self.redis.client.xinfo_groups(STREAM)
         if not groups:
             return 0
         delivered = _parsed(bytes(groups[0]["last-delivered-id"]).decode())
-        found: list[Any] = self.redis.client.xpending_range(STREAM, GROUP, "-", "+", len(ids) + 1)
+        found: list[Any] = self.redis.client.xpending_range(STREAM, GROUP, "-", "+", len(entries) + 1)
         pending = {one["message_id"].decode() for one in found}
-        return sum(_parsed(one) <= delivered and one not in pending for one in ids)
+        return sum(_parsed(one.id) <= delivered and one.id not in pending for one in entries)
+
+    def _cursors(self) -> dict[str, tuple[int, int]]:
+        """By DevEUI how far its stream is stored; empty while the store cannot be asked."""
+        postgresql = self.servers.get("postgresql")
+        if isinstance(postgresql, PostgresServer):
+            rows = postgresql.ask("SELECT stream, position FROM cursor")
+        else:
+            words = [] if self._disk is None else self._disk.words
+            path = (self._directory if self._disk is None else self._disk.place) / f"{self.names[0]}.sqlite"
+            asked = subprocess.run(
+                [*words, sys.executable, "-c", _CURSORS, str(path)], capture_output=True, check=False
+            )
+            rows = [] if asked.returncode else list(json.loads(asked.stdout).items())
+        return {stream: _parsed(position) for stream, position in rows}
 
     # What is done to it.
 
@@ -282,7 +233,7 @@ class World:
         await self._mend(fault)
 
     async def _until_working(self, bridge: Bridge) -> None:
-        """Return when a bridge has asked Redis for entries since it was started, or could not for long."""
+        """Return when a bridge has begun to read since it was started, or could not for long."""
         deadline = time.monotonic() + WORKING_S
         while time.monotonic() < deadline:
             if await asyncio.to_thread(self._works, bridge):
@@ -290,6 +241,8 @@ class World:
             await asyncio.sleep(_LOOK_S)
 
     def _works(self, bridge: Bridge) -> bool:
+        if self._from_grpc:
+            return self.proxies[SERVER].connections > 0
         try:
             consumers: list[Any] = self.redis.client.xinfo_consumers(STREAM, GROUP)
         except RedisError:
@@ -303,7 +256,10 @@ class World:
             self.servers.get(fault.target),
             self.proxies.get(fault.target),
         )
-        if bridge is not None:
+        if fault.kind == CLOCK:
+            if bridge is not None:  # the server's is off in what it was made to tell
+                bridge.step_clock(float(fault.how))
+        elif bridge is not None:
             if fault.kind == "stop":
                 bridge.signal(signal.SIGSTOP)
             else:
@@ -354,13 +310,19 @@ class World:
             self.servers.get(fault.target),
             self.proxies.get(fault.target),
         )
-        if bridge is not None:
+        if fault.kind == CLOCK:
+            if bridge is not None:
+                bridge.step_clock(0.0)
+        elif bridge is not None:
             if fault.kind == "stop":
                 bridge.signal(signal.SIGCONT)
             elif fault.kind == "kill":
                 bridge.start()
         elif fault.kind == "fill" and self._disk is not None:
             await asyncio.to_thread(self._disk.clear)
+            if server is not None and not server.lives:
+                # PostgreSQL without a place for its log ends itself, and whoever clears up starts it again.
+                await asyncio.to_thread(server.start)
         elif fault.kind == "acl":
             self.broker.allow()
         elif server is not None and proxy is not None:
