@@ -161,7 +161,8 @@ class Intake:
             else:
                 taken.told += self._intervals(chain, frame, event.received_ns, now_ns)
         elif isinstance(frame, Status):
-            taken.told.append(self._report(place, "status", reports.status(frame, event.received_ns), event))
+            content = reports.status(frame, event.received_ns, place)
+            taken.told.append(self._report(place, "status", content, event))
             self._status(event, frame, place, taken, now_ns)
         elif isinstance(frame, Alarm):
             content = reports.alarm(frame, event.received_ns, place)

@@ -6,6 +6,7 @@ from typing import Any
 from zaehlwerk_bridge.station import Station
 from zaehlwerk_protocol import alarm as alarms
 from zaehlwerk_protocol import answer as answers
+from zaehlwerk_protocol import note_codes
 from zaehlwerk_protocol.alarm import Alarm
 from zaehlwerk_protocol.flow import Flow
 from zaehlwerk_protocol.state import FAULT, LOW_BATTERY, TAMPER, UNSYNCED
@@ -20,6 +21,20 @@ KINDS = {
     alarms.LOW_BATTERY: "low_battery",
     alarms.CLOCK_LOST: "clock_lost",
     alarms.CONGESTION: "congestion",
+}
+NOTES = {
+    note_codes.MISSED: "missed",
+    note_codes.SHORT: "short",
+    note_codes.MERGED: "merged",
+    note_codes.AMBIGUOUS: "ambiguous",
+    note_codes.OVERFLOW: "overflow",
+    note_codes.UNVERIFIED: "unverified",
+    note_codes.CHATTER: "chatter",
+    note_codes.STUCK: "stuck",
+    note_codes.SILENT: "silent",
+    note_codes.RESTARTED: "restarted",
+    note_codes.GARBAGE: "garbage",
+    note_codes.NO_SIGNAL: "no_signal",
 }
 RESULTS = {
     answers.OK: "ok",
@@ -47,8 +62,8 @@ def state(bits: int) -> Content:
     }
 
 
-def status(frame: Status, received_ns: int) -> Content:
-    """How the node is; what it does not know is null."""
+def status(frame: Status, received_ns: int, station: Station) -> Content:
+    """How the node is, and what its sensors noted; what it does not know is null."""
     health = frame.health
     content: Content = {
         "received": utc(received_ns),
@@ -57,6 +72,7 @@ def status(frame: Status, received_ns: int) -> Content:
         "interval_s": frame.interval_s,
         **state(frame.state),
         "health": None,
+        "notes": None if frame.notes is None else _notes(*frame.notes, station),
     }
     if health is not None:
         content["health"] = {
@@ -71,6 +87,26 @@ def status(frame: Status, received_ns: int) -> Content:
             "config_hash": None if health.config_hash is None else health.config_hash.hex(),
         }
     return content
+
+
+def _notes(minutes: int, channels: tuple[tuple[int, int], ...], station: Station) -> Content:
+    """What was noted in the `minutes` before, of the channels of which something was."""
+    return {
+        "minutes": minutes,
+        "channels": [
+            {
+                "name": station.channel(number).name,
+                "notes": [
+                    NOTES.get(1 << bit, str(1 << bit))
+                    for bit in range(codes.bit_length())
+                    if codes >> bit & 1
+                ],
+                "share": percent / 100,
+            }
+            for number, (codes, percent) in enumerate(channels)
+            if codes
+        ],
+    }
 
 
 def flow(frame: Flow, end_s: int | None, station: Station) -> Content:

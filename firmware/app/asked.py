@@ -25,6 +25,9 @@ def take(node, uplinks, payload):
         modules.unload_frames()
     outcome = _commands("obey", node, uplinks, token, kind, arguments, fit)
     if isinstance(outcome, str):
+        if outcome == "part":
+            # Until it is done: it is stored before anything is acted on, and done again if the power goes meanwhile.
+            _commands("remember", node, token, kind, _REFUSED)
         result, data, restarts = _settings(outcome, node, uplinks.longest, arguments)
         outcome = kind, result, data, node.restart if restarts else None
         _commands("remember", node, token, kind, result)

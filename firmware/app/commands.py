@@ -31,9 +31,12 @@ def obey(node, uplinks, token, kind, args, fit):
     fit: whether the arguments fit the kind, None if nobody knows that. Of a command about the settings only its name.
     """
     known = [entry for entry in node.epoch.tokens if entry[0] == token]
-    # To tell the settings again does nothing, and the answer of before is not stored.
-    if known and not known[0][1] == kind == _GET_CONFIG:
-        return known[0][1], known[0][2], (), None
+    if known:
+        # To tell the settings again does nothing, and the answer of before is not stored; to set what the power or the heap
+        # was in the way of makes of it what the first time would have made.
+        again = kind == _GET_CONFIG or (kind == _SET_CONFIG and known[0][2] == _REFUSED)
+        if not again or known[0][1] != kind:
+            return known[0][1], known[0][2], (), None
     if fit and kind in (_SET_CONFIG, _GET_CONFIG):
         return "part" if kind == _SET_CONFIG else "piece"
     result, act, then = _judge(node, uplinks, kind, args, fit)
@@ -46,9 +49,11 @@ def obey(node, uplinks, token, kind, args, fit):
 
 
 def remember(node, token, kind, result):
-    """Store the token, if it is not stored yet."""
-    if token not in [entry[0] for entry in node.epoch.tokens]:
-        node.epoch.add_token(token, kind & 0xFF, result)
+    """Store the token with this result, in the place of a former one."""
+    epoch, entry = node.epoch, (token, kind & 0xFF, result)
+    if entry not in epoch.tokens:
+        epoch.tokens = [known for known in epoch.tokens if known[0] != token]
+        epoch.add_token(*entry)
 
 
 def _judge(node, uplinks, kind, args, fit):

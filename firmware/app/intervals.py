@@ -58,6 +58,8 @@ class Intervals:
         self.generation = generation
         self.live = False
         self.slot = NO_SLOT
+        # The slot in which the network was heard last.
+        self.heard = NO_SLOT
         self.unsynced_index = 0
         self.mapping = None
         self.reset_totals()

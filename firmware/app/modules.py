@@ -28,7 +28,7 @@ def made(what, *arguments):
     try:
         return getattr(getattr(__import__("app." + module), module), what)(*arguments)
     finally:
-        unload("app." + module, "app.report_state")
+        unload("app." + module, "app.report_state", "app.report_noted")
         unload_frames()
 
 

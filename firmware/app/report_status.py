@@ -9,9 +9,10 @@ from zaehlwerk_protocol import VERSION as PROTOCOL_VERSION
 
 
 def status(node, limit):
-    """(frames as bytes of at most `limit`, anchored totals or None, mapping or None) of the node as it is now.
+    """(frames as bytes of at most `limit`, anchored totals or None, mapping or None, notes) of the node as it is now.
 
-    The frames hold the totals of the last closed interval, the oldest mapping and the node's health.
+    The frames hold the totals of the last closed interval, the oldest mapping, the node's health, and what its sensors
+    noted; notes are what `report_noted` takes when they have arrived.
     """
     from zaehlwerk_protocol.health import MAX_CRASH, Health
     from zaehlwerk_protocol.status import Status
@@ -33,6 +34,14 @@ def status(node, limit):
         channels=node.channel_map,
     )
     interval_s = node.settings["interval_s"]
-    whole = Status(PROTOCOL_VERSION, state_byte(node), epoch.number, interval_s, anchor, mapping, health)
+    inputs, notes = node.inputs, None
+    if any(inputs.noted) or any(inputs.told) or inputs.noted_at is None:
+        from app import report_noted
+
+        notes = report_noted.notes(node, uptime)
+    whole = Status(
+        PROTOCOL_VERSION, state_byte(node), epoch.number, interval_s, anchor, mapping, health, notes
+    )
     frames = [part.encode(limit) for part in whole.split(limit)]
-    return frames, record.totals if record is not None and node.intervals.live else None, mapping
+    totals = record.totals if record is not None and node.intervals.live else None
+    return frames, totals, mapping, (uptime, list(inputs.noted))

@@ -58,7 +58,10 @@ def intervals(node):
     # What is on a flash that cannot be written may be older than what was sent.
     ours = ours and Files.refused is None
     if ours and epoch.layout == settings["layout"]:
-        (_moment(totals, epoch.number) or totals).fill(it)
+        totals.fill(it)
+        moment = _moment(totals, epoch.number)
+        if moment is not None:
+            moment.fill(it)
         catch_up(it, node.ring)
         return it
     if totals is not None and epoch.found and epoch.layout == settings["layout"]:
@@ -128,6 +131,10 @@ class Totals:
         intervals.unsynced_index = self.unsynced_index
         for i in range(self.channels):
             self._fill_channel(intervals, i)
+        heard = self._data[TOTALS_HEAD_BYTES + CHANNEL_BYTES * self.channels :]
+        # Not what was kept in memory, nor by a firmware before this.
+        if heard and heard != b"\xff\xff\xff\xff":
+            intervals.heard = int.from_bytes(heard, "little")
 
     @property
     def place(self):

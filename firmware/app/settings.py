@@ -584,8 +584,14 @@ def config_hash(settings):
 
 
 def layout_hash(settings):
-    """Four bytes that change when totals or indices would mean something else."""
-    return _digest([settings["interval_s"], channel_codes(settings)])
+    """Four bytes that change when totals or indices would mean something else, or a channel has another input.
+
+    Who says so of a pin may have mended a wire or changed two sensors for each other: nobody here can know.
+    """
+    inputs = [
+        [entry.get(name) for name in ("shares", "output", "pin", "pin_b")] for entry in settings["channels"]
+    ]
+    return _digest([settings["interval_s"], channel_codes(settings), inputs])
 
 
 def _digest(values):

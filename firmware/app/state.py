@@ -40,8 +40,9 @@ def read(files, name, version):
 
 
 def save_totals(files, intervals):
-    """Store the totals and the open interval: 16 bytes and 18 per channel."""
-    files.replace("totals", seal(TOTALS_VERSION, _totals(intervals, intervals.pulses)))
+    """Store the totals, the open interval and when the network was heard: 20 bytes and 18 per channel."""
+    heard = struct.pack("<I", intervals.heard & _U32)
+    files.replace("totals", seal(TOTALS_VERSION, _totals(intervals, intervals.pulses) + heard))
 
 
 def keep_moment(node):

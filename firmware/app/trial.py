@@ -139,7 +139,10 @@ def _present():
 def _content(path):
     try:
         with open(path, "rb") as file:
-            return file.read(_LONGEST)
+            # To read as much as it may be takes a block of that size.
+            size = file.seek(0, 2)
+            file.seek(0)
+            return file.read(min(size, _LONGEST))
     except OSError:
         return b""
 

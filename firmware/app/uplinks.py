@@ -23,8 +23,12 @@ _SILENCE_MS = const(7200000)
 _LOST_AFTER = const(8)
 # So many in vain, and counts were lost that no history repeats.
 _OUTAGE_AFTER = const(3)
+# More records than the ring has.
+_STORED = const(3072)
 # A total that moved so far since the last status: half of what 16 bits can tell apart.
 _STATUS_AFTER = const(0x8000)
+# What sensors note is told with the next status, and something new in a status of its own, so long after the last one.
+_NOTES_AFTER_MS = const(3600000)
 _PAUSE_MS = const(20000)
 # The network waits for an uplink, for an acknowledgement or because it has more to send: an empty one if nothing else
 # is due so soon.
@@ -55,9 +59,9 @@ class Uplinks:
         self._status_sent = None
         self._status_totals = None
         self._tries = 0
-        # The status that is being sent: frames left, totals it anchors, mapping, epoch.
+        # The status that is being sent: frames left, totals it anchors, mapping, notes, epoch.
         self._parts = []
-        self._totals = self._mapping = self._status_epoch = None
+        self._totals = self._mapping = self._notes = self._status_epoch = None
         self._time_at = 0
         self._time_tries = 0
         self._soon_at = _NEVER
@@ -262,6 +266,9 @@ class Uplinks:
         if self._final() == final:
             async with node.quiet:
                 if final[0]:
+                    # What comes before it, too, unless its history can have said it.
+                    if final[2] - epoch.unsynced_done > _OUTAGE_AFTER:
+                        self.backfill(True, max(epoch.unsynced_done, final[2] - _STORED), final[2])
                     epoch.unsynced_done = final[2] + 1
                 else:
                     epoch.farewell = None
@@ -280,8 +287,10 @@ class Uplinks:
             return False
         if not epoch.anchored:
             return True
-        if self._status_sent is not None and node.uptime() - self._status_sent >= _DAY_MS:
-            return True
+        if self._status_sent is not None:
+            news = node.inputs.news
+            if node.uptime() - self._status_sent >= (_NOTES_AFTER_MS if news else _DAY_MS):
+                return True
         before = self._status_totals
         return before is not None and any(
             (record.totals[i] - before[i]) & 0xFFFFFFFF >= _STATUS_AFTER for i in range(len(before))
@@ -297,7 +306,7 @@ class Uplinks:
         self._status_at = self._retry_at()
         room = self._room()
         if not self._parts or self._status_wanted or len(self._parts[0]) > room:
-            self._parts, self._totals, self._mapping = modules.made("status", node, room)
+            self._parts, self._totals, self._mapping, self._notes = modules.made("status", node, room)
             self._status_epoch = node.epoch.number
             self._status_wanted = False
         done = await self._send(ports.STATUS, self._parts[0], True)
@@ -313,6 +322,9 @@ class Uplinks:
         """All of a status was acknowledged."""
         node = self._node
         self._status_sent = node.uptime()
+        modules.made("noted", node, *self._notes)  # type: ignore[misc]
+        # What was allocated while the code of frames was there lies amid what is one free block now.
+        self._notes = None
         if self._totals is not None:
             self._status_totals = self._totals
         if self._status_epoch == node.epoch.number:
@@ -445,9 +457,11 @@ class Uplinks:
     def _heard(self):
         """The network is there. If it was not for a while, it is sent what it may have missed, as far as it is stored."""
         node = self._node
-        intervals, now = node.intervals, node.uptime()
-        if self._missed >= _OUTAGE_AFTER and intervals.live:
-            self.backfill(
-                False, node.clock.utc_ms(self._heard_at) // (intervals.interval_s * 1000), intervals.slot
-            )
-        self._heard_at, self._unheard, self._missed = now, 0, 0
+        it = node.intervals
+        if it.live:
+            # Before a restart it may have been missed as well: what was heard is stored.
+            beyond_ms = (it.slot - it.heard - _OUTAGE_AFTER) * it.interval_s * 1000
+            if it.heard >= 0 and (self._missed >= _OUTAGE_AFTER or beyond_ms >= _SILENCE_MS):
+                self.backfill(False, max(it.heard, it.slot - _STORED), it.slot)
+            it.heard = it.slot
+        self._heard_at, self._unheard, self._missed = node.uptime(), 0, 0

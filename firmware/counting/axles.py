@@ -16,7 +16,9 @@
    - a single axle that is left belongs to the vehicle before it.
 5. Faster than FAST a bicycle is a motor vehicle. Two axles between BICYCLE_MM and SHORT_MM apart and not faster than
    SLOW are a motorcycle or a long bicycle: "unknown".
-6. The speed is the mean over the axles.
+6. A motor vehicle of which no one could be may be two that followed closely, and is noted (MERGED): longer than
+   LONGEST_MM; or a car at its end, or at its begin before something else than a trailer with two axles together.
+7. The speed is the mean over the axles.
 
 An interrupt that came late changes one transit and leaves those of the other axles; one that was lost leaves a hit
 over; all that came at once at the end of a stall have no transit. So what a stall has touched is not sound, unless it
@@ -28,7 +30,7 @@ others.
 
 from micropython import const
 
-from counting import AMBIGUOUS, TICKS
+from counting import AMBIGUOUS, MERGED, TICKS
 
 REACH_MM = const(7500)
 BICYCLE_MM = const(1300)
@@ -36,6 +38,8 @@ BICYCLE_REACH_MM = const(2000)
 SHORT_MM = const(1700)
 CAR_MM = (2000, 3400)
 CAR_GAP_MM = const(3400)
+# From the first axle to the last: of the 18.75 m that are allowed (StVZO section 32) some is in front and behind.
+LONGEST_MM = const(17500)
 # Speeds in 0.1 km/h: of a bicycle and of a motor vehicle that can be told. What would be faster than TOO_FAST is no vehicle.
 SLOWEST = const(50)
 SLOW_MOTOR = const(100)
@@ -184,6 +188,8 @@ class Axles:
             if output == _UNKNOWN:
                 self.notes |= AMBIGUOUS
                 speed = None
+            elif n > 3 and self._perhaps_two(first, n):
+                self.notes |= MERGED
             self._vehicle(output, speed)
             first += n
 
@@ -201,6 +207,13 @@ class Axles:
                     break
                 n += 1
         return n + 1 if left - n == 1 else n
+
+    def _perhaps_two(self, first, n):
+        """Whether the `n` axles from `first` on are none of one vehicle that there is."""
+        gaps = [self._gap(i) for i in range(first, first + n - 1)]
+        ends = gaps[-2] >= CAR_GAP_MM and _car(gaps[-1])
+        begins = gaps[1] >= CAR_GAP_MM and _car(gaps[0]) and gaps[2] > BICYCLE_MM
+        return ends or begins or sum(gaps) > LONGEST_MM
 
     def _met(self, tube):
         """Whether all hits are those of two that met: one that came over `tube` first, and one the other way."""

@@ -72,9 +72,10 @@ class Doppler:
             self._line[self._length] = byte
             self._length += 1
             return
-        if self._length or self._skip:
+        # The rest of a line whose beginning is lost, the first one after the start too, says nothing of the sensor.
+        if self._length and not self._skip:
             self._now = now
-            if not self._skip and self._read():
+            if self._read():
                 self.heard = (self.heard + 1) & SUMS
             else:
                 self.bad = (self.bad + 1) & SUMS

@@ -2,16 +2,26 @@
 
 import sys
 
+from micropython import const
+
 import counting
 from counting import FAULTS, SILENT, STUCK
 from counting.silence import Silence
+
+# In `noted`: one reading, above all codes.
+_READING = const(8192)
+# Codes that alarms tell of: STUCK and SILENT; and those that are news, without UNVERIFIED, which is for ever.
+_ALARMS = const(256 | 512)
+_NEWS = const(8191 - 256 - 512 - 32)
 
 
 class Inputs:
     """channels: the settings' entries, in channel order; units: how many hardware counters the board has.
 
     health: per channel the codes of its sensor, as of the last reading. jams: what looks for congestion, or None if
-    no channel asks for it. silences: per sensor.
+    no channel asks for it. silences: per sensor. noted: per channel the codes since the network was told of them, but for
+    those of alarms, and above them in how many readings there were some; told: the codes that it was told of;
+    news: whether it should be told.
     """
 
     def __init__(self, channels, units):
@@ -24,6 +34,11 @@ class Inputs:
         self.silences = [Silence(None if s is None else s * 1000) for s in silent_s]
         self._taken = [None] * len(self._sensors)
         self.health = [0] * len(channels)
+        self.noted = list(self.health)
+        self.told = list(self.health)
+        # Uptime in ms at which `noted` began anew, None before the network was told once.
+        self.noted_at = None
+        self.news = False
 
     def start(self):
         """Start every sensor; SensorError names the one that cannot."""
@@ -52,6 +67,12 @@ class Inputs:
             seen.append(ms if silence.proven and not noted & (STUCK | SILENT) else 0)
             codes.append(noted)
         self.health = [codes[i] for i, _ in self._sources]
+        for i in range(len(self.health)):
+            noted = self.health[i] & ~_ALARMS
+            if noted:
+                self.noted[i] = (self.noted[i] | noted) + _READING
+                if noted & ~self.told[i] & _NEWS:
+                    self.news = True
         return self._per_channel(taken), [seen[i] for i, _ in self._sources]
 
     def _gather(self, i):

@@ -440,6 +440,32 @@ def test_whatever_comes_as_many_are_counted_as_the_busier_sensor_saw_and_no_more
     assert bool(crossing.notes) == bool(crossing.counts[2])
 
 
+# Which way, ms from first to second, how long each sensor is active.
+WALKS = st.tuples(st.integers(0, 1), st.integers(MARGIN_MS, WINDOW), st.integers(100, 900))
+
+
+@given(WALKS, WALKS, st.integers(0, 4000), OFFSETS)
+@settings(max_examples=300, deadline=None)
+def test_two_who_cross_at_any_moment_are_counted_or_noted_unless_a_sensor_saw_them_as_one(
+    one: tuple[int, int, int], other: tuple[int, int, int], later: int, offset: int
+) -> None:
+    passages = []
+    for (back, apart, active), start in ((one, 0), (other, later)):
+        passages += [(back, start, start + active), (1 - back, start + apart, start + apart + active)]
+    for side in (0, 1):
+        first, second = sorted(passage[1:] for passage in passages if passage[0] == side)
+        # Else the contact makes one of them, and notes it (MERGED) as long as there was a gap.
+        assume(second[0] - first[1] >= GAP)
+    crossing = Crossing(WINDOW)
+    for side, begun, ended in passages:
+        crossing.passage(side, (offset + begun) & TICKS, (offset + ended) & TICKS)
+    crossing.settle((offset + 60_000) & TICKS, [(offset + 60_000) & TICKS])
+    truth = [0, 0, 0]
+    truth[one[0]] += 1
+    truth[other[0]] += 1
+    assert crossing.counts == truth or crossing.notes & AMBIGUOUS
+
+
 def test_what_is_ambiguous_is_unknown() -> None:
     cases = {
         "seen by A only": ([(0, 0, 100)], 1),

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from counting import AMBIGUOUS, TICKS
+from counting import AMBIGUOUS, MERGED, TICKS
 from counting.axles import (
     BICYCLE_REACH_MM,
+    CAR_GAP_MM,
     DEAD_AFTER,
     LEAST_US,
+    LONGEST_MM,
     MOST,
     REACH_MM,
     TOO_FAST,
@@ -460,3 +462,79 @@ def test_what_is_faster_than_the_last_class_is_in_it() -> None:
     speeds = Speeds()
     speeds.add(WIDTH * CLASSES * 2)
     assert speeds.taken() == (WIDTH * CLASSES * 2, WIDTH * CLASSES)
+
+
+def close(first: Vehicle, second: Vehicle, gap_us: int, distance: int = 1000) -> Counted:
+    """Two vehicles in one direction; so long after the last axle of the first comes the first one of the second."""
+    hits = first.hits(distance, 1_000_000)
+    last = max(at for at, tube in hits if tube == (1 if first.back else 0))
+    return Counted(sorted(hits + second.hits(distance, last + gap_us)), distance)
+
+
+def exact_or_noted(counted: Counted, *traffic: Vehicle) -> bool:
+    return bool(counted.axles.notes) or counted.outputs == [output_of(vehicle) for vehicle in traffic]
+
+
+ONE_WAY_CARS = CARS.map(lambda kind: Vehicle(kind[0], max(kind[1], 150), False, MOTOR))
+ONE_WAY_MOTORS = st.one_of(CARS, MOTORCYCLES, HEAVY).map(
+    lambda kind: Vehicle(kind[0], min(max(kind[1], 150), 900), False, MOTOR)
+)
+GAPS_US = st.integers(500_000, 3_000_000)
+
+
+@given(ONE_WAY_MOTORS, ONE_WAY_CARS, GAPS_US)
+@settings(max_examples=400, deadline=None)
+def test_a_car_however_close_behind_a_motor_vehicle_is_counted_or_noted(
+    first: Vehicle, car: Vehicle, gap_us: int
+) -> None:
+    assume(gap_us * first.speed >= CAR_GAP_MM * 9 // 8 * UNIT)
+    assert exact_or_noted(close(first, car, gap_us), first, car)
+
+
+@given(ONE_WAY_CARS, ONE_WAY_MOTORS, GAPS_US)
+@settings(max_examples=400, deadline=None)
+def test_a_motor_vehicle_however_close_behind_a_car_is_counted_or_noted(
+    car: Vehicle, second: Vehicle, gap_us: int
+) -> None:
+    assume(gap_us * car.speed >= CAR_GAP_MM * 9 // 8 * UNIT)
+    assert exact_or_noted(close(car, second, gap_us), car, second)
+
+
+@given(st.tuples(ONE_WAY_MOTORS, ONE_WAY_MOTORS), GAPS_US)
+@settings(max_examples=400, deadline=None)
+def test_two_in_one_direction_are_never_more_and_are_one_unnoted_only_where_they_look_like_one(
+    two: tuple[Vehicle, Vehicle], gap_us: int
+) -> None:
+    """One speed, within the reach, and together no longer than a lorry: nothing that hits two tubes tells them apart."""
+    first, second = two
+    counted = close(first, second, gap_us)
+    assert len(counted.outputs) <= 2
+    if not exact_or_noted(counted, first, second):
+        between = gap_us * first.speed // UNIT
+        assert abs(first.speed - second.speed) * 8 <= first.speed + second.speed
+        assert between <= REACH_MM * 9 // 8
+        assert first.axles[-1] + between + second.axles[-1] <= LONGEST_MM * 9 // 8
+
+
+@pytest.mark.parametrize("gap_ms", range(500, 1400, 100))
+def test_a_car_about_a_second_behind_a_lorry_is_counted_or_noted_at_every_speed_of_a_town(
+    gap_ms: int,
+) -> None:
+    for speed in range(150, 600, 10):
+        for axles in LORRIES:
+            lorry, car = Vehicle(axles, speed, False, MOTOR), Vehicle((0, 2700), speed, False, MOTOR)
+            if gap_ms * 1000 * speed >= CAR_GAP_MM * UNIT:
+                counted = close(lorry, car, gap_ms * 1000)
+                assert exact_or_noted(counted, lorry, car), (axles, speed)
+
+
+@pytest.mark.parametrize("axles", [*LORRIES, (0, 2700, 6700), (0, 2700, 6700, 7500)])
+def test_a_lorry_or_a_car_with_a_trailer_is_not_noted(axles: tuple[int, ...]) -> None:
+    counted = Counted(Vehicle(axles, 400, False, MOTOR).hits(1000, 1_000_000), 1000)
+    assert (counted.outputs, counted.axles.notes) == ([MOTOR], 0)
+
+
+def test_two_cars_behind_a_lorry_may_be_one_and_are_noted() -> None:
+    axles = (0, 5000, 10000, 12700, 17700, 20400)
+    counted = Counted(Vehicle(axles, 250, False, MOTOR).hits(1000, 1_000_000), 1000)
+    assert counted.axles.notes == MERGED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.intervals import BIN_MS, Intervals, Record
@@ -52,6 +52,7 @@ class World:
 
 
 @given(LIVES, st.lists(st.integers(0, 9), min_size=60, max_size=60))
+@settings(deadline=None)
 def test_no_pulse_is_lost_or_doubled_and_indices_only_rise(lives: list, counts: list[int]) -> None:
     world = World()
     turn = 0

@@ -79,6 +79,17 @@ def health(channels: int) -> st.SearchStrategy[Health]:
     )
 
 
+def quiet_at_the_end_left_out(channels: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    while channels and channels[-1] == (0, 0):
+        channels = channels[:-1]
+    return channels
+
+
+def notes(channels: int) -> st.SearchStrategy[tuple[int, tuple[tuple[int, int], ...]]]:
+    noted = st.just((0, 0)) | st.tuples(st.integers(1, 0xFFFF), st.integers(1, 100))
+    return st.tuples(u16, st.lists(noted, max_size=channels).map(tuple).map(quiet_at_the_end_left_out))
+
+
 def status_of(channels: int) -> st.SearchStrategy[Status]:
     totals = st.tuples(*[st.integers(0, status.MAX_TOTAL)] * channels)
     return st.builds(
@@ -90,6 +101,7 @@ def status_of(channels: int) -> st.SearchStrategy[Status]:
         maybe | st.tuples(u16, totals),
         maybe | st.tuples(u16, u32),
         maybe | health(channels),
+        maybe | notes(channels),
         extras,
     )
 

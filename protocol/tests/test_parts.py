@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.tests import strategies
-from zaehlwerk_protocol import cover
+from zaehlwerk_protocol import cover, note_codes
 from zaehlwerk_protocol.backfill import MAX_ROWS, Backfill
 from zaehlwerk_protocol.errors import FrameError
 from zaehlwerk_protocol.flow import Flow
+from zaehlwerk_protocol.frame_reader import open_array
 from zaehlwerk_protocol.health import Health
 from zaehlwerk_protocol.status import Status
 
@@ -24,7 +25,7 @@ def put_together(parts: list[Status]) -> Status:
     """What a reader knows after all parts: what a frame does not say stays as it was."""
     whole = parts[0].part()
     for part in parts:
-        for name in ("anchor", "mapping", "extra"):
+        for name in ("anchor", "mapping", "notes", "extra"):
             if getattr(part, name):
                 setattr(whole, name, getattr(part, name))
         if part.health is not None:
@@ -51,6 +52,20 @@ def test_the_parts_of_a_status_say_together_what_it_says(status: Status, limit: 
 def test_a_status_that_fits_is_one_frame() -> None:
     status = Status(1, 1, 0x9F3C21AA, 900, (48473, (68, 5123)))
     assert status.split(DR0_PAYLOAD) == [status]
+
+
+def test_notes_of_eight_channels_fit_the_lowest_data_rate_beside_two_requests_of_the_mac() -> None:
+    """All codes that there are, all the time, for 45 days."""
+    every = sum(value for name, value in vars(note_codes).items() if name.isupper())
+    status = Status(1, 1, 0xFFFFFFFF, 86400, notes=(0xFFFF, ((every, 100),) * 8))
+    assert status.split(DR0_PAYLOAD - 2) == [status]
+
+
+def test_a_reader_of_before_keeps_notes_without_looking_at_them() -> None:
+    status = Status(1, 1, 0x9F3C21AA, 900, (48473, (68, 5123)), notes=(1440, ((4, 1),)))
+    known, extra = open_array(status.encode(), "status", 6, 1)
+    assert known[:4] == [1, 1, 0x9F3C21AA, 900]
+    assert extra == (b"\xa0\x0b\x04\x01",)
 
 
 def test_the_first_part_of_a_status_has_the_anchor() -> None:

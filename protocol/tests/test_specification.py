@@ -21,6 +21,7 @@ from zaehlwerk_protocol import (
     frame,
     frames,
     health,
+    note_codes,
     state,
     status,
     varint_reader,
@@ -114,6 +115,9 @@ def test_the_tables_of_kinds_are_the_codes() -> None:
     }
     for number, name in numbered("Command").items():
         assert getattr(command, names.get(name, name)) == number
+    for number, name in numbered("Status").items():
+        assert getattr(note_codes, name) == number
+    assert set(numbered("Status").values()) == {name for name in vars(note_codes) if name.isupper()}
     assert len(numbered("Alarm")) == 6
     assert len(numbered("Command")) == 9
 

@@ -1,6 +1,6 @@
 """Status, port 2: which epoch the totals are of, their full width at a named boundary, where unsynced intervals lie in time.
 
-    [version, state, epoch, interval, anchor / null, mapping / null, ? health, * extra]
+    [version, state, epoch, interval, anchor / null, mapping / null, ? health, ? notes, * extra]
 
 Count frames carry only a generation and 16 bits of each total; a status frame is what anchors them.
 """
@@ -30,11 +30,13 @@ class Status(Frame):
     anchor: (index, totals per channel at full width at the end of that closed interval)
     mapping: (index in the unsynced space, Unix seconds at which that interval started)
     health: see health.py
+    notes: (minutes, per channel (codes, percent)): what the sensors noted in so many minutes before it, see note_codes.py,
+        and in what share of them, rounded up; channels at the end of which nothing was noted are left out
     extra: elements that this version does not know
     """
 
     PORT = 2
-    FIELDS = ("version", "state", "epoch", "interval_s", "anchor", "mapping", "health", "extra")
+    FIELDS = ("version", "state", "epoch", "interval_s", "anchor", "mapping", "health", "notes", "extra")
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Status(Frame):
         anchor: "tuple[int, Sequence[int]] | None" = None,
         mapping: "tuple[int, int] | None" = None,
         health: Health | None = None,
+        notes: "tuple[int, Sequence[tuple[int, int]]] | None" = None,
         extra: "Sequence[object]" = (),
     ) -> None:
         self.version = version
@@ -54,6 +57,7 @@ class Status(Frame):
         self.anchor = None if anchor is None else (anchor[0], tuple(anchor[1]))
         self.mapping = None if mapping is None else (mapping[0], mapping[1])
         self.health = health
+        self.notes = None if notes is None else (notes[0], tuple((item[0], item[1]) for item in notes[1]))
         self.extra = tuple(extra)
 
     def encode(self, limit: int = MAX_PAYLOAD) -> bytes:
@@ -77,7 +81,13 @@ class Status(Frame):
         ]
         check_channels(self.anchor, self.health)
         health = None if self.health is None else self.health.items()
-        return within(close_array("status", required, [health], self.extra), limit, "status")
+        notes = None
+        if self.notes is not None:
+            # Mostly there are none: a node loads this when it has some.
+            from .notes import packed
+
+            notes = packed(*self.notes)
+        return within(close_array("status", required, [health, notes], self.extra), limit, "status")
 
     @staticmethod
     def decode(data: bytes) -> "Status":
@@ -94,7 +104,9 @@ class Status(Frame):
         has reached 2^28. Of a crash's text that fits no frame as much as fits is said. Raises FrameError where a single
         field fits none.
         """
-        whole = Status(self.version, self.state, self.epoch, self.interval_s, None, None, None, self.extra)
+        whole = Status(
+            self.version, self.state, self.epoch, self.interval_s, None, None, None, None, self.extra
+        )
         parts = [whole.part()]
         for field in ("anchor", "mapping", "extra"):
             if getattr(self, field):
@@ -104,6 +116,8 @@ class Status(Frame):
                 value = getattr(self.health, field)
                 if value is not None:
                     _add(parts, field, value, limit)
+        if self.notes is not None:
+            _add(parts, "notes", self.notes, limit)
         return parts
 
     def part(self) -> "Status":

@@ -5,13 +5,22 @@ from .errors import FrameError
 from .frame import MAX_PAYLOAD
 from .frame_reader import array, open_array
 from .health import Health, checked
-from .status import MAX_INTERVAL_S, MAX_TOTAL, U32, Status, check_channels, checked_mapping, checked_version
+from .notes import MAX_NOTED, check
+from .status import (
+    MAX_INTERVAL_S,
+    MAX_TOTAL,
+    U32,
+    Status,
+    check_channels,
+    checked_mapping,
+    checked_version,
+)
 from .varint_reader import read_all
 
 
 def read(data: bytes) -> Status:
     """Return the frame in `data`; FrameError if it is none, or one of another version."""
-    known, extra = open_array(data, "status", 6, 1)
+    known, extra = open_array(data, "status", 6, 2)
     version = checked_version(known[0])
     anchor = None
     if known[4] is not None:
@@ -37,8 +46,19 @@ def read(data: bytes) -> Status:
         anchor,
         mapping,
         health,
+        None if known[7] is None else _notes(known[7]),
         extra,
     )
+
+
+def _notes(value: object) -> tuple[int, list[tuple[int, int]]]:
+    packed = fields.byte_string(value, 1, MAX_PAYLOAD, "status.notes")
+    minutes, *numbers = read_all(packed, MAX_NOTED, "status.notes")
+    if len(numbers) % 2:
+        raise FrameError(f"status.notes: {len(numbers)} numbers of channels are no pairs")
+    channels = [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)]
+    check(minutes, channels)
+    return minutes, channels
 
 
 def _health(value: object) -> Health:

@@ -510,6 +510,44 @@ def test_after_an_outage_of_three_days_all_of_it_is_sent_without_being_asked_and
         assert 60 <= late <= 75, late
 
 
+def test_an_outage_of_three_days_with_a_restart_in_it_is_sent_from_its_begin_without_being_asked():
+    """What was counted after the restart, without a clock, is in the node's own numbering, and sent too."""
+    site = Site(unix=MIDNIGHT - 600)
+    end = 110 * HOUR
+    day(site, end)
+    begin, cut, over = 20 * HOUR, 50 * HOUR, 20 * HOUR + 3 * 24 * HOUR
+    for name in ("lose", "lose_joins"):
+        site.at(begin, lambda name=name: setattr(site.network, name, lambda *_: True))
+        site.at(over, lambda name=name: setattr(site.network, name, lambda *_: False))
+    site.run(cut)
+    site.run(end)
+    slots, own = {}, {}
+    for at, frame in site.frames(ports.BACKFILL):
+        assert at > over
+        for i, row in enumerate(frame.rows):
+            if row is not None:
+                (own if frame.state & 4 else slots)[frame.index + i] = row
+    missed = [slot(at, site.unix) for at in range(begin + 1800, cut - 1800, 900)]
+    assert all([index in slots for index in missed])
+    assert all([sum(slots[index]) > 150 for index in missed])
+    last = max([frame.index for frame in site.counts() if frame.state & 4])
+    assert sorted(own) == list(range(last))
+    # All of the 42 hours without a clock, but for what was waiting to be placed when the clock came.
+    assert last >= 4 * 39
+
+
+def test_a_node_that_was_off_for_a_week_sends_no_more_than_it_has():
+    site = Site(unix=MIDNIGHT - 600)
+    end = 220 * HOUR
+    day(site, end)
+    site.run(20 * HOUR)
+    world.move_to(200 * HOUR * 1000000)
+    site.run(end)
+    sent = [frame for _, frame in site.frames(ports.BACKFILL)]
+    assert len(sent) < 10
+    assert site.counts()[-1].totals[0] > 0
+
+
 def test_uplinks_that_the_network_missed_now_and_then_are_no_outage():
     site = Site(unix=MIDNIGHT - 600)
     day(site, 48 * HOUR)

@@ -55,6 +55,24 @@ def test_the_fifth_epoch_begins_at_nought_though_the_first_ones_records_are_at_h
     assert all(anchor[1][0] <= HOUR // PULSE_S for anchor in anchors)
 
 
+def test_two_like_channels_whose_pins_are_changed_for_each_other_begin_a_new_epoch():
+    like = [
+        {"class": "bicycle", "direction": "in", "pin": 4},
+        {"class": "bicycle", "direction": "in", "pin": 5},
+    ]
+    site = Managed(unix=MIDNIGHT - 600, channels=like)
+    site.pulses(4, PULSE_S, 20 * HOUR)
+    site.run(2 * HOUR)
+    before = site.node.epoch.number
+    site.write(dict(site.document, channels=like[::-1]))
+    begin = site.now()
+    site.run(begin + 2 * HOUR)
+    assert site.node.epoch.number != before
+    counts = of_present_epoch(site, begin)
+    assert counts
+    assert all(frame.totals[0] == 0 < frame.totals[1] <= 2 * HOUR // PULSE_S for frame in counts)
+
+
 def test_a_power_cycle_in_the_fifth_epoch_adds_nothing_of_the_first():
     site = site_with_four_epochs(120)
     begin = site.now()

@@ -135,8 +135,9 @@ def test_hashes_do_not_depend_on_the_key_and_do_on_what_is_counted():
     other_class = settings.derive(settings.validate(with_channel("class", "pedestrian")))
     assert plain["config_hash"] == other_key["config_hash"]
     assert plain["config_hash"] != other_pin["config_hash"]
-    # Another pin counts the same thing; another class does not.
-    assert plain["layout"] == other_pin["layout"]
+    assert plain["layout"] == other_key["layout"]
+    # On another pin there may be another sensor; another class is another count.
+    assert plain["layout"] != other_pin["layout"]
     assert plain["layout"] != other_class["layout"]
 
 
