@@ -21,7 +21,7 @@ def packed(what: object) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-@functools.lru_cache(maxsize=10_000)
+@functools.lru_cache(maxsize=1000)
 def _unchanging(items: tuple[tuple[str, str], ...]) -> MappingProxyType[str, str]:
     """The mapping of `items`, the same for the same: a device's tags are known again by that (`stations.Stations.still`)."""
     return MappingProxyType(dict(items))

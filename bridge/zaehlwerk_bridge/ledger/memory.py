@@ -11,7 +11,7 @@ from typing import Any
 
 from zaehlwerk_bridge.database import Database
 
-MOST = 10_000
+MOST = 4_000
 """Entries of one kind; with more, all of that kind are forgotten before the next transaction."""
 
 

@@ -64,17 +64,19 @@ class Contestant:
 
     @property
     def rss_mb(self) -> float:
-        """Its resident set and those of the processes that it started, each at its largest, in millions of bytes."""
-        return round(sum(peak_bytes(pid) or 0 for pid in self._family()) / 1e6, 1)
+        """Its resident set at its largest, with those of the processes that it started, in millions of bytes. What several
+        of them share, the interpreter itself, is there once and counted once."""
+        family = self._family()
+        twice = sum(map(_shared_bytes, family)) - max(map(_shared_bytes, family))
+        return round((sum(peak_bytes(pid) or 0 for pid in family) - twice) / 1e6, 1)
 
     @property
     def rss_now_mb(self) -> float:
-        """The same at present (proc_pid_statm(5))."""
+        """The same at present (proc_pid_smaps(5))."""
         self.check()
-        pages = sum(
-            int((_PROC / str(pid) / "statm").read_text(encoding="ascii").split()[1]) for pid in self._family()
-        )
-        return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+        family = self._family()
+        private = sum(_memory_bytes(pid, "Private_Clean", "Private_Dirty") for pid in family)
+        return round((private + max(map(_shared_bytes, family))) / 1e6, 1)
 
     def _family(self) -> list[int]:
         """Its process and all that it has started and that are there (proc_pid_task_children(5))."""
@@ -100,3 +102,14 @@ def _stat(pid: int) -> list[str]:
     """Of a process what follows its name in proc_pid_stat(5)."""
     text = (_PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace")
     return text.rpartition(")")[2].split()
+
+
+def _shared_bytes(pid: int) -> int:
+    return _memory_bytes(pid, "Shared_Clean", "Shared_Dirty")
+
+
+def _memory_bytes(pid: int, *kinds: str) -> int:
+    """Of a process the sum of these lines of /proc/PID/smaps_rollup (proc_pid_smaps(5))."""
+    text = (_PROC / str(pid) / "smaps_rollup").read_text(encoding="ascii", errors="replace")
+    sizes = dict(line.split(":", 1) for line in text.splitlines()[1:])
+    return sum(int(sizes[kind].split()[0]) * 1024 for kind in kinds)
