@@ -85,7 +85,7 @@ def run(config: ConfigOption) -> None:
 
 
 async def _run(settings: Settings, log: FilteringBoundLogger, redactor: Redactor, end: _End) -> None:
-    bridge = Bridge(settings, log=log, redactor=redactor, store_apart=True)
+    bridge = Bridge(settings, log=log, redactor=redactor, store_apart=settings.store.own_process)
     manager = ServiceManager()
     stuck = Movement(bridge).stuck
     troubles = _redacted(bridge.troubles, redactor)

@@ -291,6 +291,11 @@ class StoreSettings(Section):
         default=None, description="File that holds the password of the PostgreSQL user in `database`."
     )
 
+    own_process: bool = Field(
+        default=True,
+        description="SQLite only: the store works in a process of its own, nearly twice as fast for some 50 MB; false: on a thread.",
+    )
+
     low_water_mb: int = Field(
         default=200,
         ge=0,

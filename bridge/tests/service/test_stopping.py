@@ -149,3 +149,29 @@ async def test_a_broker_and_a_server_that_never_answer_do_not_hold_it_up(rig: Ri
     await until(lambda: bool(rig.server.calls.get("StreamDeviceEvents")), PATIENCE_S)
     await told_to_stop(process, signal.SIGTERM)
     silent.stop()
+
+
+def started_by(pid: int) -> dict[str, bytes]:
+    """The words of the processes that `pid` started and that are there."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+
+
+@pytest.mark.parametrize("own_process", [True, False])
+async def test_the_store_is_where_the_setting_says_and_ends_with_the_bridge(
+    rig: Rig, own_process: bool
+) -> None:
+    path = configured(rig)
+    with path.open("a", encoding="utf-8") as config:
+        config.write(f"[store]\nown_process = {str(own_process).lower()}\n")
+    platform = Subscriber(rig.broker.port)
+    async with Load(rig):
+        process = await start("run", "--config", path)
+        await platform.until(lambda: counts_seen(platform) > 100, PATIENCE_S)
+        children = started_by(process.pid)
+        assert [b"store_host" in command for command in children.values()] == [True] * own_process
+        process.kill()
+        await process.wait()
+    for child in children:
+        await until(lambda child=child: not Path(f"/proc/{child}").exists())  # type: ignore[misc]
+    platform.close()

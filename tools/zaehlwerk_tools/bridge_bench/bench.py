@@ -116,16 +116,19 @@ async def _bridge(redis_program: Path, source: str, folder: Path, offered: _Offe
     async with await BrokerProcess.start(folder) as broker:
         with contextlib.ExitStack() as stack:
             upstream: RedisProcess | StreamProcess
+            redis_port = grpc_port = None
             if source == "grpc":
                 stations = len(greetings)
                 upstream = stack.enter_context(StreamProcess(stations, folder))
-                ports = {"grpc_port": upstream.port}
+                grpc_port = upstream.port
             else:
                 upstream = stack.enter_context(RedisProcess(redis_program, folder / "redis", free_port()))
-                ports = {"redis_port": upstream.port}
+                redis_port = upstream.port
             taker = Taker(broker.address, PREFIX)
             stack.callback(taker.close)
-            bridge = stack.enter_context(bridge_contestant(folder, broker.address, **ports))
+            bridge = stack.enter_context(
+                bridge_contestant(folder, broker.address, redis_port=redis_port, grpc_port=grpc_port)
+            )
             write(upstream, greetings)
             taker.wait(len(greetings), lambda done: tell("starting", done, len(greetings)), bridge.check)
             if len(taker.messages) < len(greetings):

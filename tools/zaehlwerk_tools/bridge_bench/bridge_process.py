@@ -39,6 +39,8 @@ backoff_most_s = 2
 enabled = false
 [http]
 port = {http}
+[store]
+own_process = {own_process}
 [log]
 level = "warning"
 """
@@ -51,8 +53,10 @@ def bridge_contestant(
     redis_port: int | None = None,
     grpc_port: int | None = None,
     http: int = 0,
+    own_process: bool = True,
 ) -> Contestant:
-    """Starts a bridge with its files in `folder`, from Redis or from gRPC. `http`: the port of its metrics, 0: none."""
+    """Starts a bridge with its files in `folder`, from Redis or from gRPC. `http`: the port of its metrics, 0: none.
+    `own_process`: whether its store has one."""
     (folder / "api.key").write_text("none is needed: nothing is sent to nodes\n", encoding="utf-8")
     config = folder / "bridge.toml"
     config.write_text(
@@ -64,6 +68,7 @@ def bridge_contestant(
             host=broker.host,
             broker=broker.port,
             http=http,
+            own_process=str(own_process).lower(),
         ),
         encoding="utf-8",
     )

@@ -44,7 +44,11 @@ async def _streams(folder: Path, devices: int, limit: int, tell: Tell) -> dict[s
             try:
                 http = free_port()
                 began = time.monotonic()
-                with bridge_contestant(folder, broker.address, grpc_port=server.port, http=http) as bridge:
+                # The setting for so many: what they send at once is little, and memory what they take.
+                contestant = bridge_contestant(
+                    folder, broker.address, grpc_port=server.port, http=http, own_process=False
+                )
+                with contestant as bridge:
                     how = _opened(server, bridge, http, devices, tell)
                     seconds = how.last_opened_s - began
                     rss_open_mb = bridge.rss_mb
