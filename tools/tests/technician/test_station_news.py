@@ -153,6 +153,15 @@ def test_status_and_alarms_tell_faults_and_the_end_of_an_alarm_takes_it_away() -
     assert "alarm low battery" not in news.state.faults
 
 
+def test_what_sensors_noted_is_told_with_its_share_of_the_time() -> None:
+    channels = [{"name": "stadteinwärts", "notes": ["merged", "no_signal"], "share": 0.04}]
+    noted = {**STATUS, "fault": False, "notes": {"minutes": 90, "channels": channels}}
+    told = heard(("status", noted)).state.faults
+    assert told[-1] == "stadteinwärts noted: merged, no signal (4% of the time)"
+    assert told[:-1] == heard(("status", {**STATUS, "fault": False, "notes": None})).state.faults
+    assert told[:-1] == heard(("status", {**STATUS, "fault": False})).state.faults
+
+
 def test_chirpstacks_own_events_tell_how_it_is_heard() -> None:
     state = heard((UP_TOPIC, UP)).state
     assert (state.joined, state.data_rate, state.rssi, state.snr, state.gateways) == (True, 3, -90, 4.2, 2)

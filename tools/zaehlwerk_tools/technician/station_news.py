@@ -99,6 +99,10 @@ class StationNews:
             state.temperature_c, state.clock_error_ms = health["temperature_c"], health["clock_error_ms"]
             if health["crash"]:
                 self._status_faults.append(f"last crash: {health['crash']}")
+        # A bridge of before sends no notes.
+        for noted in (document.get("notes") or {}).get("channels", ()):
+            codes = ", ".join(str(code).replace("_", " ") for code in noted["notes"])
+            self._status_faults.append(f"{noted['name']} noted: {codes} ({noted['share']:.0%} of the time)")
         self._tell_faults()
 
     def _alarm(self, document: Mapping[str, Any]) -> None:
