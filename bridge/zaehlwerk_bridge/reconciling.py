@@ -118,10 +118,12 @@ class Reconciling:
             own = self._reserves.checkpoint(station)
             if checkpoint is not None:
                 known[station] = checkpoint
-            elif own is not None and self._was_published(station):
+            elif own is not None and self.is_needed([station]) and self._was_published(station):
                 known[station] = self._guessed(own, now_ns)
                 lost += 1
             elif own is not None:
+                # Or it was reconciled before and is here for its company: what was told of it since is all known here,
+                # also where the broker could not take its checkpoint.
                 unpublished[station] = replace(own, ranges=(), spans=())
             self._verified(station)
         if not known:

@@ -391,6 +391,23 @@ def test_a_station_whose_newer_checkpoint_waits_has_lost_the_one_before() -> Non
     assert store.reconcile({"neutor": None}, at(last)).lost == 1
 
 
+def test_a_station_whose_checkpoint_the_broker_cannot_take_makes_nobody_doubt_its_company() -> None:
+    """It was asked for before; that it is not there now says nothing of another store. What waits stays as it is."""
+    store, first, second = Store(":memory:"), Device(), Device(dev_eui="70b3d57ed0000002", station="two")
+    store.commit([first.status(0, 10)], at(0))
+    store.commit([first.count(1, 12)], at(1))
+    store.reconcile({"neutor": None, EPOCH: None}, at(1))
+    too_large = [row.seq for row in store.outbox(0, 100) if row.station == "neutor"]
+    store.acknowledged(too_large)
+    store.commit([second.status(0, 20)], at(1))
+    store.commit([second.count(1, 25)], at(1))
+    before = [(row.seq, row.payload) for row in store.outbox(0, 100)]
+    assert store.unverified(["two"]) >= {"two"}
+    reconciled = store.reconcile({"neutor": None, "two": None, EPOCH: None}, at(2))
+    assert (reconciled.lost, reconciled.foreign) == (0, 0)
+    assert [(row.seq, row.payload) for row in store.outbox(0, 100)] == before
+
+
 def test_whether_a_station_was_published_is_seen_from_one_message_however_many_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
