@@ -27,7 +27,7 @@ TICKS = 0x3FFFFFFF
 SUMS = 0x1FFFFFFF
 
 # Notes: the count is what was surely seen, and this is what is known about the rest.
-MISSED = 1  # edges that no interrupt told of may have been a passage; the time around them is not observed
+MISSED = 1  # edges that no interrupt told of, or a line that cannot be read, may have been a passage; not observed around edges
 SHORT = 2  # signals too short for a passage, not counted
 MERGED = 4  # passages closer together than the gap or the dead time, counted as one
 AMBIGUOUS = 8  # passages whose direction or class cannot be told: they are in the output "unknown"

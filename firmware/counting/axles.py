@@ -18,7 +18,8 @@
    SLOW are a motorcycle or a long bicycle: "unknown".
 6. A motor vehicle of which no one could be may be two that followed closely, and is noted (MERGED): longer than
    LONGEST_MM; or a car at its end, or at its begin before something else than a trailer with two axles together.
-7. The speed is the mean over the axles.
+7. Axles closer than _SHORTEST_MM may be one that was told twice: noted (AMBIGUOUS).
+8. The speed is the mean over the axles.
 
 An interrupt that came late changes one transit and leaves those of the other axles; one that was lost leaves a hit
 over; all that came at once at the end of a stall have no transit. So what a stall has touched is not sound, unless it
@@ -36,6 +37,8 @@ REACH_MM = const(7500)
 BICYCLE_MM = const(1300)
 BICYCLE_REACH_MM = const(2000)
 SHORT_MM = const(1700)
+# Closer than the wheels of a child's bicycle: an axle that a switch told twice looks like that, and like a vehicle more.
+_SHORTEST_MM = const(700)
 CAR_MM = (2000, 3400)
 CAR_GAP_MM = const(3400)
 # From the first axle to the last: of the 18.75 m that are allowed (StVZO section 32) some is in front and behind.
@@ -185,8 +188,9 @@ class Axles:
                 output = output + 2 if n < 4 else _UNKNOWN
             elif wheelbase <= SHORT_MM and n == 2 and speed <= SLOW:
                 output = _UNKNOWN
-            if output == _UNKNOWN:
+            if output == _UNKNOWN or wheelbase < _SHORTEST_MM:
                 self.notes |= AMBIGUOUS
+            if output == _UNKNOWN:
                 speed = None
             elif n > 3 and self._perhaps_two(first, n):
                 self.notes |= MERGED

@@ -2,10 +2,9 @@
 
 import machine
 
-# A PCNT unit as MicroPython's Counter uses it begins again after so many. Counter adds each round in an interrupt of its
-# own, or when it is read; a second one before that is lost (ports/esp32/modules/machine.py, `_overflow`). Bare
-# esp32.PCNT, which came with the same MicroPython, would lose them all.
-CYCLE = 32000
+# A PCNT unit as MicroPython's Counter uses it begins again after 32,000. Counter adds each round in an interrupt of its own,
+# or when it is read; a second one before that is lost (ports/esp32/modules/machine.py, `_overflow`). Bare esp32.PCNT, which
+# came with the same MicroPython, would lose them all.
 # The longest glitch filter there is: 1023 cycles of 80 MHz are 12787.5 ns; rounded up, for Counter rounds down to cycles.
 # Contacts that bounce need a sensor of another kind.
 FILTER_NS = 12788

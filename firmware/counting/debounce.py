@@ -11,7 +11,8 @@ came late cannot invent anything, it can only make a signal look shorter or hide
 
 - the counter moved but the level is as before, long after it settled: there was a pulse that no interrupt saw. If
   nothing visible comes of it, it may have been a passage: MISSED, and the time back to the last sample is blind.
-- a signal that lost its beginning and is now too short: SHORT. A gap that lost its beginning: MERGED.
+- a signal that lost its beginning and is now too short: SHORT. A gap that lost its beginning: MERGED. So it is with one that
+  was too short anyway, unless it lies so close to a change that it looks like that one's bounces.
 
 What stays unseen is a gap of which a stall of the interrupts leaves less than `debounce_ms`. So `gap_ms` has to be longer
 than any stall and `debounce_ms` together; the settings see to it for STALL_MS.
@@ -101,8 +102,8 @@ class Debounce:
             if self.hidden:
                 self.notes |= MISSED
                 self.blind = (self.blind + self.hidden) & SUMS
-            elif not self.level:
-                self.notes |= SHORT
+            else:
+                self.notes |= MERGED if self.level else SHORT
         elif self.level:
             self.settled = 1
             self.mark = self.left

@@ -13,6 +13,10 @@ _READING = const(8192)
 # Codes that alarms tell of: STUCK and SILENT; and those that are news, without UNVERIFIED, which is for ever.
 _ALARMS = const(256 | 512)
 _NEWS = const(8191 - 256 - 512 - 32)
+# From so many passages between two readings on, 533 a second in a minute, it is no traffic that is counted, but a fault:
+# CHATTER. No kind but `pulse` has room for as many.
+_TOO_MANY = const(32000)
+_CHATTER = const(128)
 
 
 class Inputs:
@@ -60,8 +64,11 @@ class Inputs:
         for i in range(len(self._sensors)):
             counts, ms, noted = self._gather(i)
             self._taken[i] = None
+            passed = sum(counts)
+            if passed >= _TOO_MANY:
+                ms, noted = 0, noted | _CHATTER
             silence = self.silences[i]
-            if silence.passed(ms, sum(counts)):
+            if silence.passed(ms, passed):
                 noted |= SILENT
             taken.append(counts)
             seen.append(ms if silence.proven and not noted & (STUCK | SILENT) else 0)

@@ -5,7 +5,7 @@ import time
 from machine import UART
 from micropython import const
 
-from counting import GARBAGE, MERGED, NO_SIGNAL, OVERFLOW, SHORT, STUCK, SUMS, TICKS
+from counting import GARBAGE, MERGED, MISSED, NO_SIGNAL, OVERFLOW, SHORT, STUCK, SUMS, TICKS
 from counting.doppler import FEW, MANY, Doppler
 from counting.ring import Ring
 from counting.sensor import Sensor
@@ -107,8 +107,11 @@ class RadarSensor(Sensor):
                 counts[away] += 1
                 self._speeds[away if settings["output"] is not None else 0].add(speed)
         heard, bad, lost = doppler.heard, doppler.bad, ring.lost + self._overruns
-        good = (heard - self._heard) & SUMS
-        if (bad - self._bad) & SUMS > good:
+        good, wrong = (heard - self._heard) & SUMS, (bad - self._bad) & SUMS
+        if wrong:
+            # They may have been what was missing to a passage.
+            health |= MISSED
+        if wrong > good:
             health |= GARBAGE
         elif not good and settings["tx_pin"] is not None:
             health |= NO_SIGNAL

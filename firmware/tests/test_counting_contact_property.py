@@ -45,6 +45,7 @@ def legal(active: st.SearchStrategy[int], idle: st.SearchStrategy[int]) -> st.Se
 # From a change to the next there is the time of its bounces, and the debounce time besides.
 ACTIVE = st.integers(BOUNCE_US // 1000 + DEBOUNCE + 1, 400)
 IDLE = st.integers(GAP + 1, 600)
+IDLE_MS = 300
 
 
 @dataclass
@@ -235,6 +236,71 @@ def test_a_train_that_breaks_a_limit_is_flagged_and_not_overcounted(
     contact.run()
     assert contact.logic.notes == code
     assert contact.logic.count == len(before) + len(after)
+
+
+# What no bounce looks like, and no boundary: whichever side of one a train is on, the other lies two ms away.
+ANY_ACTIVE = st.integers(1, 400).filter(lambda ms: abs(ms - DEBOUNCE) > 1)
+ANY_IDLE = st.integers(1, 600).filter(lambda ms: abs(ms - DEBOUNCE) > 1 and abs(ms - GAP) > 1)
+ANY_TRAIN = st.lists(st.tuples(ANY_ACTIVE, ANY_IDLE), min_size=1, max_size=12).map(
+    lambda train: [(active, idle, [], []) for active, idle in train]
+)
+
+
+def looks_like_bounces(train: list) -> int:
+    """How many of the passages no one could tell from the bounces of a change.
+
+    Changes that follow each other within the debounce are a change that bounces, if there is an odd number of them.
+    """
+    lengths = [ms for active, idle, *_ in train for ms in (active, idle)]
+    hidden, edges = 0, 1
+    # After the last one nothing changes any more.
+    for ms in [*lengths[:-1], GAP]:
+        if ms < DEBOUNCE:
+            edges += 1
+            continue
+        hidden += edges // 2 if edges % 2 else 0
+        edges = 1
+    return hidden
+
+
+@given(ANY_TRAIN, OFFSETS, st.booleans())
+@settings(max_examples=500, deadline=None)
+def test_whatever_a_contact_does_it_is_exact_or_noted_and_never_more(
+    train: list, offset: int, counter: bool
+) -> None:
+    contact = Contact(Pin(edges_of(train)), offset, counter)
+    contact.run()
+    seen = len(train) - looks_like_bounces(train)
+    assert contact.logic.count <= seen
+    assert contact.logic.count == seen or contact.logic.notes
+    if all(active > DEBOUNCE for active, *_ in train) and all(idle > GAP for _, idle, *_ in train[:-1]):
+        assert not contact.logic.notes
+
+
+@given(ANY_TRAIN)
+@settings(max_examples=200, deadline=None)
+def test_whatever_a_presence_does_its_time_is_right_but_for_what_no_debounced_contact_shows(
+    train: list,
+) -> None:
+    contact = Contact(Pin(edges_of(train)))
+    contact.run()
+    there = sum(active for active, *_ in train)
+    quick = sum(ms for active, idle, *_ in train for ms in (active, idle) if ms < DEBOUNCE)
+    assert abs(contact.logic.busy - there) <= quick + 2 * len(train)
+
+
+@given(legal(ACTIVE, IDLE), st.integers(1, DEBOUNCE - 2), legal(ACTIVE, IDLE))
+@settings(deadline=None)
+def test_two_passages_with_a_gap_as_short_as_a_bounce_are_one_and_noted(
+    before: list, gap: int, after: list
+) -> None:
+    (active, _, closing, opening), *rest = after
+    # Only what touches the gap has no bounces: an opening so short is a bounce itself.
+    both = [(60, gap, closing, []), (60, IDLE_MS, [], opening)]
+    contact = Contact(Pin(edges_of([*before, *both, (active, IDLE_MS, [], []), *rest])))
+    contact.run()
+    assert contact.logic.count == len(before) + 1 + len(after)
+    assert contact.logic.notes == MERGED
 
 
 @given(st.lists(st.integers(3_000, 9_000), min_size=450, max_size=500))
@@ -464,6 +530,59 @@ def test_two_who_cross_at_any_moment_are_counted_or_noted_unless_a_sensor_saw_th
     truth[one[0]] += 1
     truth[other[0]] += 1
     assert crossing.counts == truth or crossing.notes & AMBIGUOUS
+
+
+# Which way, ms from first to second, how long each sensor is active, ms from the one before's begin.
+WALKERS = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.integers(MARGIN_MS + 2, WINDOW - 5),
+        st.integers(BOUNCE_US // 1000 + DEBOUNCE + 1, 400),
+        st.integers(0, 1500) | st.integers(WINDOW + 500, 4000),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+def side_edges(stays: list[tuple[int, int]]) -> list[int]:
+    """What a sensor makes of stays [(begin, end)] in us that may overlap."""
+    edges: list[int] = []
+    for begin, end in sorted(stays):
+        if edges and begin <= edges[-1]:
+            edges[-1] = max(edges[-1], end)
+        else:
+            edges += [begin, end]
+    return edges
+
+
+@given(WALKERS, OFFSETS)
+@settings(max_examples=300, deadline=None)
+def test_walkers_at_any_moments_are_exact_or_noted_as_long_as_one_sensor_sees_each_by_himself(
+    walkers: list, offset: int
+) -> None:
+    stays: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
+    now, truth = 1_000_000, [0, 0, 0]
+    for back, apart, active, later in walkers:
+        now += later * 1000
+        truth[back] += 1
+        for side, begin in ((back, now), (1 - back, now + apart * 1000)):
+            stays[side].append((begin, begin + active * 1000))
+    sides = [side_edges(stay) for stay in stays]
+    # What nobody sees a gap in, nobody tells apart.
+    assume(max(map(len, sides)) == 2 * len(walkers))
+    got = TwoContacts((Pin(sides[0]), Pin(sides[1])), offset)
+    assert got.counts == truth or got.notes
+    assert sum(got.counts) <= 2 * len(walkers)
+
+
+@given(st.integers(WINDOW + STALL_MS + 2, 20_000), ACTIVE, st.booleans(), OFFSETS)
+@settings(deadline=None)
+def test_one_who_is_slower_than_the_window_is_noted(apart: int, active: int, back: bool, offset: int) -> None:
+    edges = [edges_of([(active, 1000, [], [])], 1_000_000 + at * 1000) for at in (0, apart)]
+    got = TwoContacts((Pin(edges[back]), Pin(edges[not back])), offset)
+    assert got.counts == [0, 0, 2]
+    assert got.notes == AMBIGUOUS
 
 
 def test_what_is_ambiguous_is_unknown() -> None:

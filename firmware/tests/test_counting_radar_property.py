@@ -282,3 +282,44 @@ def test_a_single_wrong_speed_does_not_make_that_of_the_passage() -> None:
         heard.feed(line, 100 * i)
     heard.settle(2000)
     assert heard.told == [(302, 0)]
+
+
+# Vehicles of one direction: 0.1 km/h, reports, ms from one to the next, ms from the last to the next vehicle's first; and
+# which reports come damaged.
+ROW = st.lists(
+    st.tuples(
+        st.integers(SLOWEST, 1000),
+        st.integers(1, 12),
+        st.integers(100, HOLE_MS - 10),
+        st.integers(10, 4000),
+        st.sets(st.integers(0, 11), max_size=4),
+    ),
+    min_size=1,
+    max_size=6,
+)
+# A plain line takes some ms, and its time is that of its end.
+LINE_MS = 10
+
+
+@given(ROW, st.booleans(), st.booleans(), st.sampled_from([0, TICKS - 3000]))
+@settings(max_examples=300, deadline=None)
+def test_a_row_of_vehicles_is_exact_or_noted_unless_it_looks_like_fewer(
+    row: list, away: bool, damaged: bool, offset: int
+) -> None:
+    """It does where one follows as closely as reports do, or had too few of them to be a passage."""
+    heard, now, alike = Heard(offset=offset), 1000, False
+    sound = heard.doppler.bad
+    before, gap = MIN_HITS, QUIET + 1
+    for speed, reports, step, rest, spoilt in row:
+        alike |= gap <= HOLE_MS + LINE_MS or (gap <= QUIET + LINE_MS and min(before, reports) < MIN_HITS)
+        for n in range(reports):
+            noise = b"#" if damaged and n in spoilt else b""
+            heard.feed(noise + plain(speed, away) + b"\n", now)
+            now += step if n < reports - 1 else rest
+        before, gap = reports, rest
+    heard.settle(now + QUIET + LINE_MS)
+    passed = sum(code != FEW for _, code in heard.told)
+    noted = heard.doppler.bad != sound or any(code >= FEW for _, code in heard.told)
+    assert alike or noted or passed == len(row)
+    # Only damage makes more of them: three lines in a row are longer than `QUIET`.
+    assert passed <= len(row) or heard.doppler.bad != sound

@@ -32,6 +32,8 @@ MOTOR, BICYCLE, UNKNOWN = 0, 2, 4
 STALL_US = 50_000
 # What a handler may be late by without a stall.
 JITTER_US = 200
+# As set: edges so soon after a hit are its own.
+BOUNCE_US = 25_000
 
 # Distances from the first axle, as on German roads.
 LORRIES = [
@@ -538,3 +540,42 @@ def test_two_cars_behind_a_lorry_may_be_one_and_are_noted() -> None:
     axles = (0, 5000, 10000, 12700, 17700, 20400)
     counted = Counted(Vehicle(axles, 250, False, MOTOR).hits(1000, 1_000_000), 1000)
     assert counted.axles.notes == MERGED
+
+
+# A vehicle that nobody promised: any two axles at any speed, or a lorry's.
+ODD = st.builds(
+    Vehicle,
+    st.one_of(st.integers(100, 12_000).map(lambda mm: (0, mm)), st.sampled_from(LORRIES)),
+    st.integers(5, 4000),
+    st.booleans(),
+    st.just(MOTOR),
+)
+
+
+@given(ODD, DISTANCES)
+@settings(max_examples=500, deadline=None)
+def test_a_vehicle_of_whatever_speed_and_axles_is_one_or_noted(vehicle: Vehicle, distance: int) -> None:
+    counted = Counted(sorted(vehicle.hits(distance, 1_000_000)), distance)
+    assert counted.outputs in ([MOTOR + vehicle.back], [BICYCLE + vehicle.back]) or counted.axles.notes
+    if vehicle.speed > TOO_FAST * 9 // 8:
+        assert counted.axles.notes
+
+
+# Edges of a hit after the time in which they would be its own, but not twice as late: on one tube or on both.
+LATE_EDGES = st.tuples(st.integers(BOUNCE_US, 2 * BOUNCE_US), st.sampled_from([(0,), (1,), (0, 1)]))
+TOWN = st.one_of(
+    BICYCLES, CARS, st.tuples(st.sampled_from(LORRIES), st.integers(100, 500), st.just(MOTOR))
+).map(lambda kind: Vehicle(kind[0], min(kind[1], 500), False, kind[2]))
+
+
+@given(TOWN, LATE_EDGES, st.data())
+@settings(max_examples=400, deadline=None)
+def test_a_switch_that_bounces_for_longer_than_set_costs_no_count_unless_it_is_noted(
+    vehicle: Vehicle, late: tuple[int, tuple[int, ...]], data: st.DataObject
+) -> None:
+    after, tubes = late
+    hits = vehicle.hits(1000, 1_000_000)
+    axles = data.draw(st.sets(st.integers(0, len(vehicle.axles) - 1), min_size=1))
+    extra = [(hits[n + tube * len(vehicle.axles)][0] + after, tube) for tube in tubes for n in axles]
+    counted = Counted(sorted(hits + extra), 1000)
+    assert counted.outputs == [output_of(vehicle)] or counted.axles.notes

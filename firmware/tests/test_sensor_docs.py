@@ -400,7 +400,7 @@ def test_the_stated_rates_follow_from_the_code() -> None:
     defaults = {row[0]: row[3] for row in settings.CHANNEL_TABLE}
     shortest = BOUNCE_MS + defaults["debounce_ms"] + 1 + defaults["gap_ms"] + 1
     rates = {
-        "pulse": f"{constant('counting/counter.py', 'CYCLE') * 1000 // minute} a second",
+        "pulse": f"{constant('counting/inputs.py', '_TOO_MANY') * 1000 // minute} a second",
         "contact": f"{1000 // shortest} a second",
         "presence": f"{1000 // shortest} a second",
         "direction": f"{constant('counting/direction.py', '_ROOM') // 4} crossings",
@@ -458,8 +458,8 @@ def test_in_safe_mode_only_those_sensors_are_started_that_the_overview_names() -
 
 
 def imported(kind: str) -> set[str]:
-    """The codes that a kind's modules can give, from what they import; SILENT is told of all."""
-    seen, names, modules = set(), {"SILENT"}, [kind]
+    """The codes that a kind's modules can give, from what they import; `Inputs` tells SILENT of all, and CHATTER of pulses."""
+    seen, names, modules = set(), {"SILENT"} | ({"CHATTER"} if kind == "pulse" else set()), [kind]
     while modules:
         module = modules.pop()
         if module in seen:

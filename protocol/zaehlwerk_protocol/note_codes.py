@@ -5,7 +5,7 @@ are kept by a reader and passed on as their number.
 """
 
 MISSED = 1
-"""Edges of which no interrupt told may have been a passage; the time around them is not observed."""
+"""Edges of which no interrupt told, or a line that cannot be read, may have been a passage; not observed around edges."""
 SHORT = 2
 """Signals too short for a passage, not counted."""
 MERGED = 4

@@ -655,11 +655,19 @@ def test_a_radar_that_says_nothing_or_only_garbage_is_a_fault():
     assert made.health == [NO_SIGNAL, NO_SIGNAL]
     UART.last.send(b"x\r\ny\r\nz\r\n1.0\r\n")
     made.read()
-    assert made.health == [GARBAGE, GARBAGE]
+    assert made.health == [GARBAGE | MISSED] * 2
     assert made.faulty
     UART.last.send(b"0.0\r\n" * 10)
     made.read()
     assert made.health == [0, 0]
+
+
+def test_a_line_of_the_radar_that_cannot_be_read_is_noted_and_no_fault():
+    made = inputs(*RADAR)
+    UART.last.send(b"0.0\r\n0.0\r\n5\xff.0\r\n0.0\r\n")
+    made.read()
+    assert made.health == [MISSED, MISSED]
+    assert not made.faulty
 
 
 def test_too_few_detections_are_no_passage_and_flagged():

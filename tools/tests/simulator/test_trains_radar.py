@@ -14,7 +14,7 @@ from zaehlwerk_tools.simulator.inputs import PulseInputs, SerialLine
 from zaehlwerk_tools.simulator.passages import MS, Radar, Sighting, spoiled
 from zaehlwerk_tools.simulator.scheduler import NS
 
-MERGED, OVERFLOW, STUCK, GARBAGE, NO_SIGNAL = 4, 16, 256, 2048, 4096
+MISSED, MERGED, OVERFLOW, STUCK, GARBAGE, NO_SIGNAL = 1, 4, 16, 256, 2048, 4096
 QUIET_MS = 600
 RADAR = (
     {"class": "bicycle", "direction": "in", "sensor": "radar", "output": "towards", "pin": 4},
@@ -128,6 +128,7 @@ def test_garbage_and_half_lines_cost_themselves_and_no_passage(city: City) -> No
     lines = spoiled(randoms, Radar().lines(randoms, made), garbage=0.1, cut=0.1)
     told = watch(city, PulseInputs(serial={4: Radar().sent(lines)}), *RADAR, seconds=seconds(made))
     assert told.counts == [20, 20]
+    assert any(health[0] & MISSED for _, _, health, _ in told.readings)
 
 
 def test_a_sensor_that_sends_mostly_garbage_is_a_fault_and_its_time_is_not_observed(city: City) -> None:
@@ -163,7 +164,8 @@ def test_a_stream_of_100_detections_a_second_is_kept_up_with(city: City, disturb
         lateness=Lateness(gc_ms=20),
     )
     assert told.counts == [13, 7]
-    assert not told.health[0] & ~NO_SIGNAL
+    codes = [health[0] & ~NO_SIGNAL for _, _, health, _ in told.readings]
+    assert set(codes) <= ({0, MISSED} if disturbance == "flash" else {0})
     assert len(serial.data) > 100_000
 
 

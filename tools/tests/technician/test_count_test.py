@@ -45,9 +45,15 @@ def url(broker: BrokerProcess) -> str:
 async def count_test(node: VirtualBoard, build: Path, folder: Path, keys: str, *words: str) -> Ended:
     (folder / "keys.txt").write_text(keys)
     fixed = ("--build", str(build), "--by", "A. Muster", "--keys-from", "keys.txt", "--window", "1", "--json")
-    return await undisturbed(
-        node, lambda: zaehlwerk("count-test", node.port.name, *fixed, *words, cwd=folder)
-    )
+    record = folder / "records" / f"{ONE}.json"
+    before = record.read_text() if record.exists() else None
+
+    async def run() -> Ended:
+        if before is not None:  # a count that is done again is to be the only one
+            record.write_text(before)
+        return await zaehlwerk("count-test", node.port.name, *fixed, *words, cwd=folder)
+
+    return await undisturbed(node, run)
 
 
 def kept(folder: Path) -> dict[str, Any]:
