@@ -5,7 +5,7 @@ from micropython import const
 from lorawan.channels import Channels
 
 # A session ends before its 32-bit counter does; the last block could not be reserved any more.
-FCNT_UP_END = const(0xFFFFFFC0)
+FCNT_UP_END = const(0xFFFFFBC0)
 
 # Bytes of an answer or request with its identifier, by identifier (LoRaWAN 1.0.4 chapter 5).
 _LENGTHS = b"\0\0\1\2\1\2\3\2\1\0\2\0\0\1"

@@ -5,6 +5,9 @@ skips some and never uses one twice. What the next uplink carries only once - an
 command - is taken off the record before that uplink is sent: it is stored without anything reserved, which makes that
 uplink store it again.
 
+A flash that takes nothing any more: what is reserved is still good, and once it is spent nothing is sent (OSError). There is
+nothing sounder. A join needs a DevNonce that no later start takes again, and so does a session that lives in RAM alone.
+
 Wear. Nonces: one write per join request and one per accept; the back-off allows some 70 requests in the first hour of
 a round, 70 in the next ten and 17 a day after that. Session: every FCNT_BLOCK uplinks and once or twice per downlink;
 96 intervals and ten downlinks make about 20 writes a day, 7,300 a year, of 100,000 erasures that each block endures;
@@ -16,8 +19,10 @@ from micropython import const
 from lorawan import unload
 from lorawan.session import sticky
 
-# Uplinks between two writes of the counter. A day of 96 intervals costs 3 writes; a restart skips 32 at most.
-FCNT_BLOCK = const(32)
+# Uplinks between two writes of the counter, which a restart skips at most. So many are left to a node whose flash takes
+# nothing any more: five days to say so. A network hears 16 bits of the counter, and follows unless 64 starts that sent
+# were not heard (of 1.0.3: 16); else the node joins anew.
+FCNT_BLOCK = const(1024)
 DEV_NONCE_END = const(0x10000)
 NO_JOIN_NONCE = b"\xff\xff\xff"
 
@@ -74,8 +79,10 @@ class Store:
         """Store the nonces record as it is."""
         from lorawan import nonces
 
-        nonces.write(self, self._files)
-        unload("nonces")
+        try:
+            nonces.write(self, self._files)
+        finally:
+            unload("nonces")
 
     def load_sessions(self):
         """(the session in use, the one before it or None), counters beyond every one used; (None, None) without."""
@@ -93,11 +100,18 @@ class Store:
         reserved = session.fcnt_up
         if not session.ack_due and sticky(session.answers) == session.answers:
             reserved += FCNT_BLOCK
-        session_record.write(self, self._files, session, other, reserved)
-        unload("session_record")
+        try:
+            session_record.write(self, self._files, session, other, reserved)
+        finally:
+            unload("session_record")
         self._reserved = reserved
 
     def reserve(self, session, other=None, anew=False):
         """Make sure that session.fcnt_up is covered by the stored record before it is sent; anew: store it anyway."""
-        if anew or session.fcnt_up >= self._reserved:
-            self.save_sessions(session, other)
+        spent = session.fcnt_up >= self._reserved
+        if anew or spent:
+            try:
+                self.save_sessions(session, other)
+            except OSError:
+                if spent:
+                    raise

@@ -44,6 +44,8 @@ class Managed(Site):
 
         world.at(until_s * 1000000, off)
         fake_machine.cause, fake_machine.WDT.fed = cause, None
+        if cause == fake_machine.PWRON_RESET:
+            fake_machine.RTC.kept = b""
         try:
             while True:
                 self.flash = self.flash.replaced()

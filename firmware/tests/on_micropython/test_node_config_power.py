@@ -5,6 +5,7 @@ from world import install, world
 
 install()
 
+from cut_steps import STEP  # noqa: E402
 from managed_rig import Managed  # noqa: E402
 from node_rig import MIDNIGHT  # noqa: E402
 
@@ -36,7 +37,7 @@ def test_power_that_goes_at_every_flash_operation_of_a_change_leaves_one_documen
         assert answer.OK in [result for _, result in site.results()], cut_at
         assert len(site.resets) <= 2, cut_at
         assert 0 <= fake_machine.pulses[4] - reported(site) <= 160, cut_at
-        cut_at += 1
+        cut_at += STEP
     assert cut_at > 40
 
 
@@ -61,5 +62,5 @@ def test_power_that_goes_at_every_flash_operation_of_a_rollback_leaves_the_old_d
             site.run(site.now() + 7400)
         assert site.node.settings["history_bytes"] == 28, cut_at
         assert site.in_force() == site.document, cut_at
-        cut_at += 1
+        cut_at += STEP
     assert cut_at > 10

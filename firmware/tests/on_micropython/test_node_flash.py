@@ -57,3 +57,46 @@ def test_a_node_that_starts_on_a_full_flash_counts_under_a_new_epoch_with_the_fa
     # What the flash has may be older than what was sent.
     assert site.node.epoch.number != epoch
     assert 0 <= HOUR // EVERY_S - site.node.intervals.pulses[0] <= 12
+
+
+def test_a_node_whose_flash_dies_goes_on_for_days_with_its_clock_and_its_status_heard():
+    site = Managed(unix=MIDNIGHT - 600)
+    site.pulses(4, EVERY_S, 60 * HOUR)
+    full = Full()
+    site.at(1800, full.__enter__)
+    try:
+        site.run(50 * HOUR)
+    finally:
+        full.__exit__()
+    assert site.resets == []
+    assert site.node.clock.known
+    assert not site.node.clock.doubtful
+    # A frame for each quarter-hour, and no status more than those of two days.
+    assert len({frame.index for _, frame in site.frames(ports.COUNTS)}) >= 50 * 4 - 2
+    told = [at for at, frame in site.frames(ports.STATUS) if at > 1800]
+    assert 2 <= len(told) <= 8
+    assert 0 <= 50 * HOUR // EVERY_S - site.node.intervals.pulses[0] <= 72 // EVERY_S + 1
+
+
+def test_when_the_reserved_counters_are_spent_it_counts_on_and_tells_all_when_the_flash_is_well():
+    site = Managed(unix=MIDNIGHT - 600)
+    site.pulses(4, EVERY_S, 6 * HOUR)
+    full = Full()
+
+    def die():
+        full.__enter__()
+        mac = site.node.device.mac
+        mac.session.fcnt_up = mac.store._reserved - 2
+
+    site.at(1800, die)
+    site.at(1800 + 5400, full.__exit__)
+    site.run(4 * HOUR)
+    assert site.resets == []
+    frames = site.frames(ports.COUNTS)
+    spent, well = 1800 + 2 * 900, 1800 + 5400
+    assert not [at for at, _ in site.frames() if spent < at < well]
+    # Whatever the silence kept back is in the totals of the first one after it.
+    (_, before), (_, after) = frames[3], frames[4]
+    assert after.totals[0] - before.totals[0] == (after.index - before.index & 0xFFFF) * 900 // EVERY_S
+    counters = [counter for _, counter, _, _ in site.network.uplinks]
+    assert counters == sorted(set(counters))

@@ -11,6 +11,7 @@ from managed_rig import Managed  # noqa: E402
 from node_rig import MIDNIGHT  # noqa: E402
 
 from app.alarms import Alarms  # noqa: E402
+from app.recorder import Recorder  # noqa: E402
 from lorawan.device import Device  # noqa: E402
 
 HOUR = 3600
@@ -88,6 +89,23 @@ def test_a_radio_that_hangs_in_the_first_frame_is_bitten_as_soon_as_the_watchdog
     with Broken(site, site.network, "transmit", forever):
         site.run(2 * HOUR)
     check_one_reset(site, 200, 260)
+
+
+def test_a_node_that_hangs_in_the_technicians_time_is_bitten_three_minutes_after_it():
+    for grace_s in (0, 20, 600):
+        site = Managed(unix=MIDNIGHT - 600, grace_s=grace_s)
+        site.pulses(4, 5, 6 * HOUR)
+        with Broken(site, Recorder, "_sleep", forever):
+            site.run(2 * HOUR)
+        check_one_reset(site, grace_s + 179, grace_s + 185)
+
+
+def test_a_node_that_hangs_in_its_first_join_is_bitten_after_two_hours_however_long_the_technician_has():
+    site = Managed(unix=MIDNIGHT - 600, grace_s=600)
+    site.pulses(4, 5, 6 * HOUR)
+    with Broken(site, Device, "join_once", forever):
+        site.run(4 * HOUR)
+    check_one_reset(site, 2 * HOUR, 2 * HOUR + 240)
 
 
 def test_a_recorder_that_crashes_from_its_first_round_on_is_bitten():

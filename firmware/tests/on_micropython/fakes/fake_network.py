@@ -85,7 +85,9 @@ class Network(Radio):
         session = self.session
         if session is None or int.from_bytes(phy[1:5], "little") != session.address:
             return
-        counter = phy[6] | phy[7] << 8
+        # On the air is the lower half of it.
+        session.up += ((phy[6] | phy[7] << 8) - session.up) & 0xFFFF
+        counter = session.up
         length = phy[5] & 15
         port, data = None, b""
         if len(phy) > 12 + length:
@@ -109,7 +111,7 @@ class Network(Radio):
         self.joined += 1
         session = self.session = Session()
         session.address = 0x01000000 + self.joined
-        session.down = 0
+        session.down = session.up = 0
         nonce = self.joined.to_bytes(3, "little")
         session.nwk_s_key, session.app_s_key = crypto.session_keys(self.app_key, nonce, b"\0\0\0", phy[17:19])
         plain = b"\x20" + nonce + b"\0\0\0" + session.address.to_bytes(4, "little") + b"\0\x01"
