@@ -5,11 +5,19 @@
 PYTHON ?= $(shell for p in .venv/bin/python python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && exit; done; echo python3)
 BIN := .venv/bin
+# What Python compiles is kept, whatever the environment says: each of the programs that tests start would do it again.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.runtime/cache/python
 # What is checked as CPython code, and what must run on a node.
 PACKAGES := zaehlwerk_protocol zaehlwerk_bridge zaehlwerk_tools setup hil_tests
 NODE := firmware protocol/zaehlwerk_protocol tools/zaehlwerk_tools/simulator/board_files tools/zaehlwerk_tools/serial_board/board_files hil_tests/pulse_generator
 # More words for the program or for pytest: make demo ARGS=--json, make tests ARGS="-k ledger"
 ARGS ?=
+# Tests wait for programs and for real time half of their time, so two cores have work for more than two at once.
+JOBS ?= 4
+
+# The tests in which power goes at every flash operation; `make test` tries every third one.
+CUT_TESTS := $(shell grep -l "import STEP" firmware/tests/on_micropython/test_*.py)
 
 .PHONY: help setup demo test tests lint coverage power-cuts long chaos scale-out hil hil-mutants format lock upgrade clean
 .NOTPARALLEL:
@@ -29,7 +37,7 @@ test: lint tests ## everything that must hold: lint and the tests of all rooms
 
 tests: setup ## the tests alone
 	@echo "tests: pytest"
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 
 lint: setup ## style, format, types; every file of the node compiles
 	@echo "lint: ruff"
@@ -44,7 +52,8 @@ lint: setup ## style, format, types; every file of the node compiles
 coverage: setup ## how much of the firmware its tests reach on MicroPython; fails below 95 %
 	@$(BIN)/python firmware/tests/line_coverage.py $(ARGS)
 
-power-cuts: setup ## a node's power goes at 1,000 random moments; fails if a count is lost untold
+power-cuts: setup ## power goes at every flash operation and 1,000 random moments; fails if a count is lost untold
+	@ZAEHLWERK_CUT_STEP=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal $(CUT_TESTS)
 	@$(BIN)/python -m firmware.tests.power_cuts $(ARGS)
 
 long: setup ## the tests that `make test` leaves out because they take long
