@@ -13,6 +13,7 @@ from typing import NoReturn, Self
 from zaehlwerk_tools import plan
 from zaehlwerk_tools.broker_program import BrokerProgram, find_program
 from zaehlwerk_tools.errors import BrokerError
+from zaehlwerk_tools.free_port import free_port
 
 HOST = "127.0.0.1"
 READY_S = 10.0
@@ -79,7 +80,7 @@ class BrokerProcess:
             return await cls._start(program, workdir, port)
         for left in range(_TRIES - 1, -1, -1):
             try:
-                return await cls._start(program, workdir, _free_port())
+                return await cls._start(program, workdir, free_port())
             except BrokerError:
                 if not left:
                     raise
@@ -180,10 +181,3 @@ def _require_free(port: int) -> None:
                 else f"cannot be used ({error})"
             )
             raise BrokerError(f"port {port} on {HOST} {why}: choose another one for the broker") from None
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

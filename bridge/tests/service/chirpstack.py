@@ -32,6 +32,8 @@ class FakeDevice:
     refuse: tuple[grpc.StatusCode, str] | None = None
     break_after: int | None = None
     """End the next stream with UNAVAILABLE after so many items."""
+    sends: int | None = None
+    """A stream sends no more than so many items for the time being: ChirpStack sends ten a second."""
     mute: bool = False
     """The stream opens and stays silent."""
     listed: bool = True
@@ -179,7 +181,7 @@ class ChirpStack(
             while True:
                 if device.items is not history:  # the test gave it another history: Redis was emptied
                     history, sent = device.items, 0
-                while sent < len(device.items) and not device.mute:
+                while sent < min(len(device.items), device.sends or 10**9) and not device.mute:
                     item = device.items[sent]
                     sent += 1
                     yield api.LogItem(id=item.id, description=item.description, body=item.body)

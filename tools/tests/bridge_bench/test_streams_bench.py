@@ -11,9 +11,9 @@ from chirpstack_api import api
 from zaehlwerk_tools.bridge_bench import command
 from zaehlwerk_tools.bridge_bench.offered import Offer, dev_eui
 from zaehlwerk_tools.bridge_bench.stream_process import StreamProcess
-from zaehlwerk_tools.bridge_bench.stream_server import APPLICATION
 from zaehlwerk_tools.bridge_bench.streams import bench_streams
 from zaehlwerk_tools.errors import ZaehlwerkError
+from zaehlwerk_tools.streaming_server import APPLICATION
 
 NOW_S = 1_782_000_450
 DEADLINE_S = 30.0

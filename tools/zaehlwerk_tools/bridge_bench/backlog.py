@@ -17,8 +17,8 @@ from zaehlwerk_tools.bridge_bench.offered import Entry, Offer
 from zaehlwerk_tools.bridge_bench.redis_server import STREAM, RedisProcess, find_redis
 from zaehlwerk_tools.bridge_bench.tally import Tally, TallyTaker
 from zaehlwerk_tools.broker import BrokerProcess
-from zaehlwerk_tools.chaos.servers import free_port
 from zaehlwerk_tools.errors import ZaehlwerkError
+from zaehlwerk_tools.free_port import free_port
 from zaehlwerk_tools.plan import Broker
 
 FIRST = 100_000

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from zaehlwerk_tools.bridge_bench.bridge_process import PREFIX, bridge_contestant, free_port
+from zaehlwerk_tools.bridge_bench.bridge_process import PREFIX, bridge_contestant
 from zaehlwerk_tools.bridge_bench.contestant import READY_S, Contestant
 from zaehlwerk_tools.bridge_bench.offered import Entry, Offer
 from zaehlwerk_tools.bridge_bench.peers.peer import Peer
@@ -24,6 +24,7 @@ from zaehlwerk_tools.bridge_bench.stream_process import StreamProcess
 from zaehlwerk_tools.bridge_bench.taker import Taker, lost, place_of
 from zaehlwerk_tools.broker import BrokerProcess
 from zaehlwerk_tools.errors import ZaehlwerkError
+from zaehlwerk_tools.free_port import free_port
 
 if TYPE_CHECKING:
     from redis.typing import EncodableT, FieldT

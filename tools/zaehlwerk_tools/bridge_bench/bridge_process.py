@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -92,10 +91,3 @@ def metric(port: int, sample: str) -> float | None:
         if name == sample:
             return float(value)
     raise ZaehlwerkError(f"the bridge has no metric {sample}")
-
-
-def free_port() -> int:
-    """A port of the loopback interface on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

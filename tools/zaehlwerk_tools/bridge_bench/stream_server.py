@@ -20,20 +20,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
 
 import grpc
 import grpc.aio
 from chirpstack_api import api
 
 from zaehlwerk_tools.bridge_bench.offered import dev_eui
+from zaehlwerk_tools.streaming_server import Context, StreamingServer
 
 HOST = "127.0.0.1"
 TENANT = "52f14cd4-c6f1-4fbd-8f87-4025e1d49242"
-APPLICATION = "17c82e96-be03-4f38-aef3-f83d48582d97"
 LINE_BYTES = 1 << 20
-Context = grpc.aio.ServicerContext[bytes, bytes]
-_STREAM = "/api.InternalService/StreamDeviceEvents"
 
 
 class _History:
@@ -51,23 +48,15 @@ class _History:
         self.woken.clear()
 
 
-class StreamServer(grpc.GenericRpcHandler):
+class StreamServer(StreamingServer):
     """The services. Items go out as the bytes they came as, so that the server is not what is measured."""
 
     def __init__(self, devices: int) -> None:
         self.histories = {dev_eui(number): _History() for number in range(devices)}
+        super().__init__(self.histories)
         self.open = self.opened = 0
         self.last_opened_s = 0.0
         self.by_connection: Counter[str] = Counter()
-        self._methods: dict[str, Any] = {
-            "/api.ApplicationService/List": grpc.unary_unary_rpc_method_handler(self._applications),
-            "/api.DeviceService/List": grpc.unary_unary_rpc_method_handler(self._devices),
-            _STREAM: grpc.unary_stream_rpc_method_handler(self._stream),
-        }
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """The handler of a method, None for one that the bridge's source does not call."""
-        return self._methods.get(handler_call_details.method)
 
     def how(self, port: int) -> dict[str, object]:
         """How far it is."""
@@ -80,23 +69,10 @@ class StreamServer(grpc.GenericRpcHandler):
             "most_on_one": max(self.by_connection.values(), default=0),
         }
 
-    async def _applications(self, _request: bytes, _context: Context) -> bytes:
-        found = api.ApplicationListItem(id=APPLICATION, name="Counting")
-        written: bytes = api.ListApplicationsResponse(total_count=1, result=[found]).SerializeToString()
-        return written
-
-    async def _devices(self, request: bytes, _context: Context) -> bytes:
-        asked = api.ListDevicesRequest.FromString(request)
-        page = list(self.histories)[asked.offset : asked.offset + asked.limit]
-        written: bytes = api.ListDevicesResponse(
-            total_count=len(self.histories),
-            result=[api.DeviceListItem(dev_eui=one, name=one) for one in page],
-        ).SerializeToString()
-        return written
-
-    async def _stream(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
+    async def stream(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
+        """Yield what the device was told to have sent, and what comes."""
         history = self.histories[api.StreamDeviceEventsRequest.FromString(request).dev_eui]
-        await context.send_initial_metadata(())  # as ChirpStack: open before the first item
+        await context.send_initial_metadata(())
         self.open += 1
         self.opened += 1
         self.last_opened_s = time.monotonic()

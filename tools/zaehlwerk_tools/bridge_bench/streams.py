@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from zaehlwerk_tools.bridge_bench.bridge_process import PREFIX, bridge_contestant, free_port, metric
+from zaehlwerk_tools.bridge_bench.bridge_process import PREFIX, bridge_contestant, metric
 from zaehlwerk_tools.bridge_bench.contestant import Contestant
 from zaehlwerk_tools.bridge_bench.offered import Offer
 from zaehlwerk_tools.bridge_bench.stream_process import How, StreamProcess
 from zaehlwerk_tools.bridge_bench.taker import Taker, lost
 from zaehlwerk_tools.broker import BrokerProcess
 from zaehlwerk_tools.errors import ZaehlwerkError
+from zaehlwerk_tools.free_port import free_port
 
 OPEN_METRIC = 'zaehlwerk_bridge_source_streams{state="open"}'
 STILL_S = 60.0

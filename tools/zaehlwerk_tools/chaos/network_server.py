@@ -21,13 +21,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from zaehlwerk_tools.chaos.offered import STATIONS, dev_eui
+from zaehlwerk_tools.streaming_server import Context, StreamingServer
 
 HOST = "127.0.0.1"
 LOOK_S = 0.2
 """Between two looks into Redis; ChirpStack's are a second."""
 REDIS_S = 2.0
-APPLICATION = "17c82e96-be03-4f38-aef3-f83d48582d97"
-Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 def device_key(device: str) -> str:
@@ -44,24 +43,16 @@ def log_item(entry_id: str, value: bytes) -> bytes:
     return written
 
 
-class NetworkServer(grpc.GenericRpcHandler):
+class NetworkServer(StreamingServer):
     """The services, for the devices `devices`."""
 
     def __init__(self, redis: Redis, devices: list[str]) -> None:
+        super().__init__(devices)
         self._redis = redis
         self._histories: dict[str, list[bytes]] = {device: [] for device in devices}
         self._read_to = dict.fromkeys(devices, "0-0")
         self._came = asyncio.Condition()
         self._trouble = ""
-        self._methods: dict[str, Any] = {
-            "/api.ApplicationService/List": grpc.unary_unary_rpc_method_handler(self._applications),
-            "/api.DeviceService/List": grpc.unary_unary_rpc_method_handler(self._devices),
-            "/api.InternalService/StreamDeviceEvents": grpc.unary_stream_rpc_method_handler(self._stream),
-        }
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """The handler of a method, None for one that the bridge's source does not call."""
-        return self._methods.get(handler_call_details.method)
 
     async def look_for_ever(self) -> None:
         """Read what is new in Redis, again and again."""
@@ -89,23 +80,10 @@ class NetworkServer(grpc.GenericRpcHandler):
                 self._read_to[device] = name
         return bool(found)
 
-    async def _applications(self, _request: bytes, _context: Context) -> bytes:
-        found = api.ApplicationListItem(id=APPLICATION, name="Chaos")
-        written: bytes = api.ListApplicationsResponse(total_count=1, result=[found]).SerializeToString()
-        return written
-
-    async def _devices(self, request: bytes, _context: Context) -> bytes:
-        asked = api.ListDevicesRequest.FromString(request)
-        page = list(self._histories)[asked.offset : asked.offset + asked.limit]
-        written: bytes = api.ListDevicesResponse(
-            total_count=len(self._histories),
-            result=[api.DeviceListItem(dev_eui=one, name=one) for one in page],
-        ).SerializeToString()
-        return written
-
-    async def _stream(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
+    async def stream(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
+        """Yield what Redis holds of the device, and what comes."""
         history = self._histories[api.StreamDeviceEventsRequest.FromString(request).dev_eui]
-        await context.send_initial_metadata(())  # as ChirpStack: open before the first item
+        await context.send_initial_metadata(())
         sent = 0
         while True:
             if self._trouble:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
-import random
 import shutil
 import signal
 import socket
@@ -23,32 +22,17 @@ from redis.exceptions import RedisError
 from zaehlwerk_tools.bridge_bench.child_process import last_line
 from zaehlwerk_tools.chaos.small_disk import SmallDisk
 from zaehlwerk_tools.errors import ZaehlwerkError
+from zaehlwerk_tools.free_port import free_port
 
 HOST = "127.0.0.1"
 START_S = 60.0
 STOP_S = 20.0
 _LOOK_S = 0.05
-_PORTS = (10_000, 32_000)
-"""Below those that systems give to outgoing connections: a server that was killed finds its own free again."""
 BRIDGE_USER, PLATFORM_USER = "bridge", "platform"
 DATABASE, DATABASE_USER, DATABASE_PASSWORD = "postgres", "zaehlwerk", "of-no-use-elsewhere"
 _POSTGRESQL_PLACES = ("/usr/lib/postgresql",)
 _AS_ANOTHER = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
 """initdb and postgres refuse root; in a user namespace root is somebody else."""
-
-
-def free_port() -> int:
-    """A port on which nobody listens. Raises ZaehlwerkError if none is found."""
-    dice = random.SystemRandom()
-    for _ in range(1000):
-        port = dice.randrange(*_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return port
-    raise ZaehlwerkError("no free port")
 
 
 class Server:
