@@ -7,20 +7,14 @@ on an empty street.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
-from chirpstack_api.api import device_pb2, device_pb2_grpc
-from grpc import aio
 
+from tools.tests.city.asked_network import ASKED_S, AskedNetwork, run_asked
 from tools.tests.city.attentive_platform import Platform
 from tools.tests.city.conftest import DAY, Tables, local_times, table_text
-from zaehlwerk_bridge.settings import ChirpStackSettings
-from zaehlwerk_protocol import cbor, command, ports
-from zaehlwerk_tools import city
-from zaehlwerk_tools.city_network import EmbeddedNetwork
 from zaehlwerk_tools.city_node import CityNode
 from zaehlwerk_tools.local_time import NS, SLOT_S
 from zaehlwerk_tools.plan import Plan
@@ -36,11 +30,7 @@ EVERY_S, CLOSED_S = 60, 2
 LAST_S = 30 * 60
 """Seconds after midnight at which the last one passes the empty street, and both broken sensors."""
 OPENED_S = 37 * 60
-ASKED_S = 2 * 3600
-"""When every node is asked how it is."""
 SILENT_S, STUCK_S = 3600, 600
-TOKEN = 40_000
-"""Of the question: the bridge's own begin elsewhere."""
 
 
 def passages(plan: Plan, spec: BoardSpec, until_s: int) -> Sequence[int]:
@@ -71,38 +61,11 @@ def equipped(plan: Plan, spec: BoardSpec, station: str) -> BoardSpec:
     return replace(spec, files={"settings.json": json.dumps(settings).encode()}, inputs=inputs)
 
 
-class Night(EmbeddedNetwork):
-    """The stand-in for ChirpStack with those four sensors before it, where every node is asked for its status once."""
-
-    @asynccontextmanager
-    async def opened(self) -> AsyncIterator[ChirpStackSettings]:
-        async with super().opened() as settings:
-            self._found = settings
-            yield settings
+class Night(AskedNetwork):
+    """The stand-in for ChirpStack with those four sensors before it."""
 
     def board(self, node: CityNode) -> BoardSpec:
         return equipped(self._plan, super().board(node), node.station.slug)
-
-    async def begin(self) -> None:
-        await super().begin()
-        at = self._plan.start_ns + ASKED_S * NS
-        self.scheduler.at(at, lambda: self.scheduler.hold(self._ask_all()))
-
-    async def _ask_all(self) -> None:
-        assert self._found.api_key_file is not None
-        key = self._found.api_key_file.read_text(encoding="ascii")
-        async with aio.insecure_channel(self._found.server) as channel:
-            devices = device_pb2_grpc.DeviceServiceStub(channel)
-            for node in self.nodes:
-                item = device_pb2.DeviceQueueItem(
-                    dev_eui=node.dev_eui,
-                    f_port=ports.COMMAND,
-                    data=cbor.encode((TOKEN, command.STATUS, ())),
-                )
-                await devices.Enqueue(
-                    device_pb2.EnqueueDeviceQueueItemRequest(queue_item=item),
-                    metadata=(("authorization", f"Bearer {key}"),),
-                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +93,7 @@ async def test_dead_stuck_tampered_and_empty_are_four_different_things_to_the_pl
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_of(tables)
-    monkeypatch.setattr(Platform, "told", {})
-    monkeypatch.setattr(city, "Subscriber", Platform)
-    monkeypatch.setattr(city, "EmbeddedNetwork", Night)
-    result = await city.run_city(plan, lambda _: None)
+    result = await run_asked(plan, Night, monkeypatch)
     asked = plan.start_ns // NS + ASKED_S
     at_night = {
         record.station: (record.channels[0].count, record.channels[0].coverage, record.channels[0].quality)
