@@ -13,7 +13,7 @@ from zaehlwerk_bridge.redaction import Redactor
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import Settings
 from zaehlwerk_bridge.sources.connection import Connection, describe
-from zaehlwerk_bridge.sources.device_history import SETTING, WANTED, DeviceHistory, hours, shortage
+from zaehlwerk_bridge.sources.device_history import SETTING, WANTED, DeviceHistory, hours, reaches, shortage
 from zaehlwerk_bridge.sources.device_stream import Opener, opener
 from zaehlwerk_bridge.sources.discovery import Device, DiscoveryError, list_applications, list_devices
 from zaehlwerk_bridge.sources.item_id import parse
@@ -21,7 +21,7 @@ from zaehlwerk_bridge.sources.item_id import parse
 HISTORY_WAIT_S = 3.0
 """A stream delivers its history at once, then looks for news every second; a silence this long is its end."""
 HISTORY_MOST_S = 20.0
-"""So long a history is read. ChirpStack sends ten events a second: what is left of a longer one is not needed."""
+"""So long a history is read. ChirpStack sends ten events a second: what is left of a longer one is reckoned."""
 SAMPLE = 20
 """Devices of which the history is looked at: those that were heard last."""
 _MAY_NOT = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
@@ -102,7 +102,7 @@ async def _history(connection: Connection, opened: Opener, device: Device) -> De
     call = opened(api.StreamDeviceEventsRequest(dev_eui=device.dev_eui), metadata=connection.metadata())
     history = DeviceHistory()
     try:
-        async with asyncio.timeout(HISTORY_MOST_S):
+        async with asyncio.timeout(HISTORY_MOST_S) as most:
             while True:
                 async with asyncio.timeout(HISTORY_WAIT_S):
                     item = await call.read()
@@ -112,11 +112,13 @@ async def _history(connection: Connection, opened: Opener, device: Device) -> De
                 if item_id is not None:
                     history.take(item_id[0], item.description, item.body, connection.settings.max_item_bytes)
     except TimeoutError:
-        pass
+        if most.expired():
+            history.left(device.last_seen_ms or 0)
     except grpc.aio.AioRpcError as error:
         return describe(error)
     finally:
         call.cancel()
+    history.ended()
     return history
 
 
@@ -124,7 +126,7 @@ def _check_reach(findings: Findings, histories: Mapping[str, DeviceHistory], out
     """The number of events that the server keeps cannot be asked for; it is the same for all devices."""
     tried = f"history of {len(histories)} devices" if len(histories) > 1 else "history"
     short = shortage(histories, outage_s)
-    seen = [reach for history in histories.values() if (reach := history.reach_s) is not None]
+    seen = reaches(histories).values()
     most = max(history.items for history in histories.values())
     if short is not None:
         what, _, remedy = str(short).rpartition(": ")

@@ -180,7 +180,7 @@ SOURCE: Sequence[Described] = (
     Counter("source_lists", "Complete lists of the devices.", lambda look: look.bridge.source.counts.lists),
     Counter(
         "source_trimmed",
-        "Events that the server deleted before they were stored: Redis' stream, or a device's history, is too short. Of a history it does not tell how many; each time counts one.",
+        "Events that the server deleted before they were stored: Redis' stream, or a device's history, is too short. Of a history it does not tell how many; each time that it begins behind what was stored last counts one.",
         lambda look: look.bridge.source.counts.trimmed,
     ),
     Counter(

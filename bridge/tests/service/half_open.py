@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Self
+
+from bridge.tests.service.proxy import Proxy
 
 
-class HalfOpening:
+class HalfOpening(Proxy):
     """Passes bytes on between its port and `target`, both of this machine."""
 
     def __init__(self, target: int) -> None:
-        self._target = target
+        super().__init__(target)
         self._ends: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
         self._deaf: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-        self._server: asyncio.Server | None = None
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
+        await super().__aexit__()
         for ends in self._ends:
             for end in ends:
                 end.transport.abort()
@@ -36,9 +29,11 @@ class HalfOpening:
             self._deaf.add(client)
             server.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass everything on, both ways, until the ends are lost."""
+        client = writer
         try:
-            answers, server = await asyncio.open_connection("127.0.0.1", self._target)
+            answers, server = await self.reach()
         except OSError:
             client.transport.abort()
             return

@@ -6,36 +6,26 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Self
 
 from bridge.tests.service.node import Node
+from bridge.tests.service.proxy import Proxy
 from bridge.tests.service.rig import Rig
 from bridge.tests.service.subscriber import Subscriber
 
 
-class CuttingProxy:
+class CuttingProxy(Proxy):
     """Passes bytes on between its port and the broker's, and cuts both ways after a random number of them."""
 
     def __init__(self, target: int, rng: random.Random, most_bytes: int) -> None:
-        self._target = target
+        super().__init__(target)
         self._rng = rng
         self._most_bytes = most_bytes
         self.cuts = 0
         self.whole = False
-        self.port = 0
-        self._server: asyncio.Server | None = None
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what the dice allow, then close both ends."""
+        there, back = await self.reach()
         left = [self._rng.randrange(200, self._most_bytes)]
 
         async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

@@ -25,6 +25,7 @@ def replayed(
     history.opened()
     for number in range(items):
         history.take((first + number) * every_ms, "up", up(f_cnt + number), 65536)
+    history.ended()
 
 
 def of(items: int, *, f_cnt: int, every_ms: int = QUARTER_MS) -> DeviceHistory:
@@ -50,6 +51,7 @@ def test_a_join_begins_the_frame_counter_anew_so_nothing_is_said_of_what_was_bef
     history.take(1, "join", "{}", 65536)
     for number in range(20):
         history.take(2 + number, "up", up(700 + number), 65536)
+    history.ended()
     assert history.reach_s is None
 
 
@@ -60,6 +62,7 @@ def test_what_is_no_uplink_takes_room_too() -> None:
     history.take(0, "txack", "{}", 65536)
     for number in range(8):
         history.take(number * QUARTER_MS, "up", up(500 + number), 65536)
+    history.ended()
     assert history.items == 10
     assert history.reach_s == 7 * 900 * 10 / 9
 
@@ -82,6 +85,7 @@ def test_an_uplink_that_cannot_be_read_does_not_say_that_others_came_before(body
     history.opened()
     for number in range(10):
         history.take(number * QUARTER_MS, "up", body if number == 0 else up(500 + number), 65536)
+    history.ended()
     assert history.reach_s is None
 
 
@@ -106,3 +110,72 @@ def test_what_was_advised_is_enough_then() -> None:
 def test_histories_that_reach_far_enough_or_are_not_known_to_be_cut_are_no_shortage() -> None:
     assert shortage({EUI: of(97, f_cnt=500), OTHER: of(10, f_cnt=0)}, DAY_S) is None
     assert shortage({}, DAY_S) is None
+
+
+def test_a_history_that_has_not_come_to_its_end_says_what_the_last_one_said() -> None:
+    history = DeviceHistory()
+    history.opened()
+    for number in range(10):
+        history.take(number * QUARTER_MS, "up", up(500 + number), 65536)
+    assert history.reach_s is None
+    history.ended()
+    assert history.reach_s == 10 * 900
+    history.opened()
+    for number in range(6):
+        history.take((3 + number) * QUARTER_MS, "up", up(503 + number), 65536)
+    assert (history.reach_s, history.whole) == (10 * 900, 10)
+
+
+def test_what_comes_after_the_end_of_a_history_makes_it_no_longer() -> None:
+    """A server whose clock is behind gives events of the present times of the past."""
+    history = of(10, f_cnt=500)
+    for number in range(50):
+        history.take((1010 + number) * QUARTER_MS, "up", up(510 + number), 65536)
+    history.ended()
+    assert history.reach_s == 10 * 900
+
+
+def test_a_history_that_began_anew_and_then_grows_is_not_taken_for_a_short_one() -> None:
+    """Redis was emptied, or the device was silent for a month: its limit is not what can be seen."""
+    history = of(200, f_cnt=500)
+    assert history.reach_s == 200 * 900
+    replayed(history, 8, first=1300, f_cnt=800)
+    assert history.reach_s is None
+    replayed(history, 60, first=1300, f_cnt=800)
+    assert history.reach_s is None
+    replayed(history, 200, first=1400, f_cnt=900)
+    assert history.reach_s == 200 * 900
+
+
+def test_a_history_that_began_anew_before_the_bridge_knew_it_is_no_limit_once_it_has_grown() -> None:
+    history = of(8, f_cnt=500)
+    assert history.reach_s == 8 * 900  # nothing tells that it is not the limit
+    replayed(history, 60, first=1000, f_cnt=500)
+    assert history.reach_s is None
+
+
+def test_a_history_that_is_longer_by_what_redis_deletes_at_once_has_its_limit_still() -> None:
+    history = of(10, f_cnt=500)
+    replayed(history, 22, first=1000, f_cnt=500)
+    assert history.reach_s == 22 * 900
+
+
+def test_a_history_much_shorter_than_another_devices_has_not_come_to_the_limit() -> None:
+    """The limit is one for all."""
+    young = of(10, f_cnt=500)
+    assert shortage({EUI: young, OTHER: of(100, f_cnt=500)}, DAY_S) is None
+    short = shortage({EUI: young, OTHER: of(25, f_cnt=500)}, DAY_S)
+    assert short is not None
+    assert short.devices == 2
+
+
+def test_the_rest_of_a_history_that_is_not_read_is_reckoned_at_the_pace_of_what_was_read() -> None:
+    history = DeviceHistory()
+    history.opened()
+    for number in range(100):
+        history.take(number * QUARTER_MS, "up", up(500 + number), 65536)
+    history.left(399 * QUARTER_MS)
+    history.ended()
+    assert (history.whole, history.reach_s) == (400, 400 * 900)
+    history.left(0)  # the device was not heard since
+    assert history.items == 400

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zaehlwerk_bridge.sources.replay import Replay, Verdict
+from zaehlwerk_bridge.sources.replay import KEPT_MS, Replay, Verdict
 
 
 def read(replay: Replay, history: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -68,6 +68,23 @@ def test_a_history_is_torn_where_it_begins_behind_the_cursor_and_only_there() ->
     first = Replay(None)
     read(first, [(5, 0)])
     assert not first.torn
+
+
+def test_a_history_that_is_gone_because_the_device_was_silent_for_a_month_is_not_torn() -> None:
+    """ChirpStack deletes it then. Who was there all the time knows that nothing was in it."""
+    replay = Replay((2, 0))
+    read(replay, [(1, 0), (2, 0)])
+    assert read(replay, [(2 + KEPT_MS, 0)]) == [(2 + KEPT_MS, 0)]
+    assert not replay.torn
+    read(replay, [(2 * KEPT_MS, 0)])
+    assert replay.torn  # less than a month after the last
+
+
+def test_who_has_only_just_come_cannot_tell_a_months_silence_from_a_months_loss() -> None:
+    replay = Replay((2, 0))
+    read(replay, [])
+    read(replay, [(3 + KEPT_MS, 0)])
+    assert replay.torn
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=30), st.integers(3, 10), st.data())

@@ -59,26 +59,23 @@ async def test_events_of_the_present_do_not_make_a_history_longer(rig: Rig) -> N
 
 
 async def test_what_the_server_deleted_while_the_bridge_was_away_is_counted(rig: Rig) -> None:
-    node = Node(EUI, "one")
-    await rig.server.put(EUI, node.status(), *(node.count(1) for _ in range(5)))
-    async with rig.bridge() as bridge:
-        await stored(bridge, rig)
-    await rig.server.put(EUI, *(node.count(1) for _ in range(15)))
-    del rig.server.devices[EUI].items[:-10]
-    async with rig.bridge() as bridge:
-        await stored(bridge, rig)
-        assert bridge.source.counts.trimmed == 1
+    assert await trimmed_after_being_away(rig, stored_before=6, came_since=15) == 1
     assert rig.logged.getvalue().count(LOST) == 1
 
 
 async def test_what_the_server_deleted_after_it_had_been_stored_is_no_loss(rig: Rig) -> None:
+    assert await trimmed_after_being_away(rig, stored_before=16, came_since=9) == 0
+    assert LOST not in rig.logged.getvalue()
+
+
+async def trimmed_after_being_away(rig: Rig, stored_before: int, came_since: int) -> int:
+    """Devices of which a bridge says that it lost events, with a server that keeps ten of each."""
     node = Node(EUI, "one")
-    await rig.server.put(EUI, node.status(), *(node.count(1) for _ in range(15)))
+    await rig.server.put(EUI, node.status(), *(node.count(1) for _ in range(stored_before - 1)))
     async with rig.bridge() as bridge:
         await stored(bridge, rig)
-    await rig.server.put(EUI, *(node.count(1) for _ in range(9)))
+    await rig.server.put(EUI, *(node.count(1) for _ in range(came_since)))
     del rig.server.devices[EUI].items[:-10]
     async with rig.bridge() as bridge:
         await stored(bridge, rig)
-        assert bridge.source.counts.trimmed == 0
-    assert LOST not in rig.logged.getvalue()
+        return bridge.source.counts.trimmed

@@ -161,7 +161,8 @@ async def test_ids_that_began_again_lose_nothing(rig: Rig) -> None:
     rig.server.devices[EUI].items = early
     clock = ManualClock(node.now_s * 10**9)
     async with rig.bridge(clock=clock) as bridge:
-        await until(lambda: source(bridge).streams[EUI].replay.doubtful)
+        await until(lambda: source(bridge).streams[EUI].items == 3)
+        assert source(bridge).streams[EUI].replay.doubtful
         await clock.move(11)
         await until(lambda: bridge.counts.events == 3)
         assert bridge.counts.repeated == 2

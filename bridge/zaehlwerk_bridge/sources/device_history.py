@@ -3,7 +3,8 @@
 It does not say how many. What can be seen is what it sends when a stream is opened: how many events, and over which time.
 That is a limit only where it has deleted older ones; else the device is new, and its history may still grow. That it has
 is told by a first uplink whose frame counter says that others came before, or by a history that began earlier the last
-time.
+time. A history that began anew (the server's Redis was emptied, or the device was silent for a month) looks the same at
+first; that it is much shorter than the last time, or than another device's, or that it grows, tells it apart.
 """
 
 import math
@@ -20,6 +21,8 @@ MARGIN = 1.5
 """Traffic is not the same every day."""
 LEAST = 5
 """With fewer events nothing is said of a device's pace."""
+NODE = 20
+"""Redis deletes old events by nodes of 4 kB (`XADD … MAXLEN ~`): histories of equal limits differ by fewer than these."""
 FRAMES_BEFORE = 10
 """So many frames in a row were not lost on the air: the server had some of them, and has them no more."""
 
@@ -36,14 +39,24 @@ class DeviceHistory:
     """Whether the server has deleted older ones."""
     decided: bool = False
     """Whether the frame counter of the oldest uplink was looked at."""
+    whole: int = 0
+    """Events of the last history that came to its end; 0: none did."""
+    reach_s: float | None = None
+    """An outage of so many seconds loses nothing, at the pace that there was; None: no limit is seen yet."""
+    _over: bool = False
+    _as_before: bool = False
 
     def opened(self) -> None:
         """A new connection: the history comes from its start."""
         self.items = 0
+        self._over = False
 
     def take(self, at_ms: int, kind: str, body: str, most_bytes: int) -> None:
         """The next event of the history, as the server sends it; a body larger than `most_bytes` is not read."""
+        if self._over:
+            return  # the server's clock is behind: this is of the present
         if self.items == 0:
+            self._as_before = self.first_ms == at_ms
             self.cut = self.cut or 0 < self.first_ms < at_ms
             self.first_ms = self.newest_ms = at_ms
         self.items += 1
@@ -54,12 +67,25 @@ class DeviceHistory:
             self.cut = self.cut or (counter or 0) >= FRAMES_BEFORE
             self.decided = True
 
-    @property
-    def reach_s(self) -> float | None:
-        """An outage of so many seconds loses nothing, at the pace that there was; None: no limit is seen yet."""
-        if not self.cut or self.items < LEAST:
-            return None
-        return (self.newest_ms - self.first_ms) / 1000 * self.items / (self.items - 1)
+    def ended(self) -> None:
+        """The history has come to its end; before, what came of it says nothing of what it holds. May be said again."""
+        if self._over:
+            return
+        self._over = True
+        grew = self._as_before and self.items > self.whole + NODE
+        if self.whole and (grew or 2 * self.items < self.whole):
+            self.cut = False  # nothing was deleted, or everything was: how much is kept is not seen in it
+        self.whole = self.items
+        limited = self.cut and self.items >= LEAST
+        per_item_s = (self.newest_ms - self.first_ms) / 1000 / max(1, self.items - 1)
+        self.reach_s = per_item_s * self.items if limited else None
+
+    def left(self, until_ms: int) -> None:
+        """The rest is not read: it goes on like this up to `until_ms`, the server's time of the newest event."""
+        span_ms = self.newest_ms - self.first_ms
+        if span_ms > 0 and until_ms > self.newest_ms:
+            self.items = 1 + (self.items - 1) * (until_ms - self.first_ms) // span_ms
+            self.newest_ms = until_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +117,24 @@ class Shortage:
         )
 
 
-def shortage(histories: Mapping[str, DeviceHistory], outage_s: float) -> Shortage | None:
-    """Whether some of the histories, by DevEUI, are too short for an outage of `outage_s`; None: not as far as is seen."""
-    short = {
+def reaches(histories: Mapping[str, DeviceHistory]) -> dict[str, float]:
+    """How long an outage those of the histories survive that have come to their limit, seconds; both by DevEUI."""
+    # The limit is the same for all devices: what is much shorter than another one's has not come to it.
+    limited = max((history.whole for history in histories.values()), default=0) - NODE
+    return {
         dev_eui: reach
         for dev_eui, history in histories.items()
-        if (reach := history.reach_s) is not None and reach < outage_s
+        if (reach := history.reach_s) is not None and history.whole >= limited
     }
+
+
+def shortage(histories: Mapping[str, DeviceHistory], outage_s: float) -> Shortage | None:
+    """Whether some of the histories, by DevEUI, are too short for an outage of `outage_s`; None: not as far as is seen."""
+    short = {dev_eui: reach for dev_eui, reach in reaches(histories).items() if reach < outage_s}
     if not short:
         return None
     worst = min(short, key=lambda dev_eui: (short[dev_eui], dev_eui))
-    return Shortage(len(short), worst, histories[worst].items, short[worst], outage_s)
+    return Shortage(len(short), worst, histories[worst].whole, short[worst], outage_s)
 
 
 def hours(seconds: float) -> str:

@@ -23,6 +23,10 @@ from zaehlwerk_bridge.sources.replay import Replay, Verdict
 
 STEADY_NS = 60 * 10**9
 """A stream that was open for this long works: the next wait is the shortest again."""
+QUIET_NS = 10 * 10**9
+"""A stream that brought nothing for this long has no history left to send: the server reads on every second."""
+CLOCKS_MS = 3_600_000
+"""So far the server's clock may be from the bridge's. An item that is younger than its stream by more is of the present."""
 
 
 class StreamState(enum.Enum):
@@ -72,8 +76,10 @@ class DeviceStream:
         "_context",
         "_opened_ms",
         "_opener",
+        "_present",
         "_reopening",
         "_sink",
+        "_waits_since_ns",
         "channel",
         "dev_eui",
         "history",
@@ -102,6 +108,8 @@ class DeviceStream:
         self.history: DeviceHistory | None = None
         """What the server had of the past when the stream was opened; None: nothing yet."""
         self._opened_ms = 0
+        self._waits_since_ns: int | None = None
+        self._present = False
         self._context = context
         self._sink = sink
         self._backoff = backoff
@@ -112,6 +120,13 @@ class DeviceStream:
     def newest_ms(self) -> int | None:
         """Server's time of the newest item that came, milliseconds of UTC Unix time."""
         return None if self.replay.cursor is None else self.replay.cursor[0]
+
+    def replays(self) -> bool:
+        """Whether the server may still be sending the past. It sends ten events a second: of 1,000 that takes minutes."""
+        since_ns = self._waits_since_ns
+        if since_ns is not None and self._context.clock.now_ns() - since_ns >= QUIET_NS:
+            self._present = True
+        return self.state is StreamState.OPEN and not self._present
 
     def reopen(self) -> None:
         """End the present call and open the stream again at once."""
@@ -160,6 +175,7 @@ class DeviceStream:
                 raise
             self.trouble = "opened again" if self._reopening else "the call was cancelled"
         finally:
+            self._waits_since_ns = None
             if self._call is not None:
                 self._call.cancel()
                 self._call = None
@@ -177,13 +193,16 @@ class DeviceStream:
             await call.wait_for_connection()
         self.replay.connected()
         self._opened_ms = self._context.clock.now_ns() // 1_000_000
+        self._present = False
         if self.history is not None:
             self.history.opened()
         self._context.counts.opened += 1
         self._state(StreamState.OPEN)
         self._context.clock.away()
         while True:
+            self._waits_since_ns = self._context.clock.now_ns()
             item = await call.read()
+            self._waits_since_ns = None  # what the bridge itself is slow with is no silence of the server's
             if not isinstance(item, api.LogItem):  # EOF
                 break
             self.items += 1
@@ -197,6 +216,7 @@ class DeviceStream:
     async def _take(self, item: api.LogItem) -> None:
         item_id = parse(item.id)
         if item_id is not None:
+            self._present = self._present or item_id[0] > self._opened_ms + CLOCKS_MS
             if item_id[0] <= self._opened_ms:
                 self._remember(item_id[0], item)
             torn = self.replay.torn

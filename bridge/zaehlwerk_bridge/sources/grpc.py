@@ -14,7 +14,14 @@ from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.progress import Progress
 from zaehlwerk_bridge.sources.connection import Connection
 from zaehlwerk_bridge.sources.device_history import shortage
-from zaehlwerk_bridge.sources.device_stream import DeviceStream, Opener, StreamContext, StreamState, opener
+from zaehlwerk_bridge.sources.device_stream import (
+    QUIET_NS,
+    DeviceStream,
+    Opener,
+    StreamContext,
+    StreamState,
+    opener,
+)
 from zaehlwerk_bridge.sources.discovery import Device, DiscoveryError, list_devices
 from zaehlwerk_bridge.sources.interface import Sink, SourceCounts
 from zaehlwerk_bridge.sources.pace import Pace
@@ -27,8 +34,8 @@ LIST_PATIENCE_S = 900.0
 """So long a list may take: thousands of pages from a server that answers each just in time."""
 SILENCE_MS = 30_000
 """A stream is suspected when its device was seen this much later than its newest item; clocks may differ less."""
-SECOND_LOOK_NS = 10 * 10**9
-"""So long a suspected stream may take to deliver after all; the server itself looks for news every second."""
+SECOND_LOOK_NS = QUIET_NS
+"""So long a suspected stream may take to deliver after all. One that still replays a long history is looked at again."""
 
 
 class GrpcSource:
@@ -229,31 +236,44 @@ class GrpcSource:
             dev_eui: seen for dev_eui, seen in self._suspects.items() if self._silent(dev_eui, seen)
         }
         doubtful = any(stream.replay.doubtful for stream in self._streams.values())
-        if self._suspects or doubtful or not self._listed:
+        if self._suspects or doubtful or self._replaying or not self._listed:
             self._second_look.set(self._clock.now_ns() + SECOND_LOOK_NS)
 
     def _silent(self, dev_eui: str, seen_ms: int) -> bool:
         newest = self._streams[dev_eui].newest_ms
         return newest is None or newest + SILENCE_MS < seen_ms
 
+    @property
+    def _replaying(self) -> bool:
+        return any(stream.replays() for stream in self._streams.values())
+
     async def _look_again(self) -> None:
+        assert self._second_look is not None
         for stream in self._streams.values():
-            if stream.replay.doubtful:
+            # What is still replayed may hold the cursor's own item, and the one that was heard.
+            if stream.replay.doubtful and stream.state is StreamState.OPEN and not stream.replays():
                 stream.begin_again()
-        for dev_eui, seen in self._suspects.items():
-            suspect = self._streams[dev_eui]
-            if suspect.state is StreamState.OPEN and self._silent(dev_eui, seen):
+        for dev_eui, seen in list(self._suspects.items()):
+            suspect = self._streams.get(dev_eui)
+            if suspect is not None and suspect.replays():
+                continue
+            del self._suspects[dev_eui]
+            if suspect is not None and suspect.state is StreamState.OPEN and self._silent(dev_eui, seen):
                 self._log.warning("device was heard but its stream is silent", dev_eui=dev_eui)
                 self._reopened_for[dev_eui] = seen
                 suspect.reopen()
-        self._suspects = {}
         self._see_histories()
+        if self._replaying:
+            self._second_look.set(self._clock.now_ns() + SECOND_LOOK_NS)
 
     def _see_histories(self) -> None:
         """Whether the server keeps enough of each device for the outage that is to be survived."""
-        histories = {
-            dev_eui: stream.history for dev_eui, stream in self._streams.items() if stream.history is not None
-        }
+        histories = {}
+        for dev_eui, stream in self._streams.items():
+            if stream.history is not None:
+                histories[dev_eui] = stream.history
+                if stream.state is StreamState.OPEN and not stream.replays():
+                    stream.history.ended()
         short = shortage(histories, self._settings.outage_h * 3600)
         self.counts.short = 0 if short is None else short.devices
         if short is not None and short.wanted != self._told_to_keep:

@@ -42,7 +42,8 @@ class SourceCounts:
     lists: int = 0
     """Lists of the devices that were read."""
     trimmed: int = 0
-    """Events that the server had deleted before they were stored, as far as it tells; at least that often there were some."""
+    """Events that the server had deleted before they were stored. Of a history it does not tell how many: each time that it
+    began behind what was stored last counts one, also when nothing lay between."""
     claimed: int = 0
     """Events that another reader had taken and not stored."""
     short: int = 0

@@ -4,6 +4,9 @@ import enum
 
 from zaehlwerk_bridge.sources.item_id import ItemId
 
+KEPT_MS = 31 * 86_400_000
+"""ChirpStack deletes the whole history of a device that sent nothing for so long."""
+
 
 class Verdict(enum.Enum):
     """What an item is."""
@@ -25,10 +28,11 @@ class Replay:
     cursor's own item as well, unless the ids began again.
     """
 
-    __slots__ = ("_ended", "_everything", "_met", "_older", "cursor", "torn")
+    __slots__ = ("_ended", "_everything", "_followed", "_met", "_older", "cursor", "torn")
 
     def __init__(self, cursor: ItemId | None) -> None:
         self.cursor = cursor
+        self._followed = False
         self.connected()
 
     def connected(self) -> None:
@@ -50,6 +54,10 @@ class Replay:
         """Whether older items came and the cursor's own did not: if this lasts, the ids began again."""
         return self._older > 0 and not self._met and not self._everything and not self._ended
 
+    def _slept(self, item_id: ItemId) -> bool:
+        """Whether the history is gone because nothing came for a month, as far as who was there can tell."""
+        return self._followed and self.cursor is not None and item_id[0] - self.cursor[0] >= KEPT_MS
+
     def take(self, item_id: ItemId) -> Verdict:
         """Return what the item is, and move the cursor if it is new."""
         if self._ended:
@@ -59,11 +67,11 @@ class Replay:
                 self._older += 1
                 return Verdict.KNOWN
             if item_id == self.cursor:
-                self._met = True
+                self._met = self._followed = True
                 return Verdict.KNOWN
             if self.doubtful:
                 return Verdict.RESTARTED
-            self.torn = self.torn or not self._met
-        self._met = True
+            self.torn = self.torn or not (self._met or self._slept(item_id))
+        self._met = self._followed = True
         self.cursor = item_id
         return Verdict.NEW
