@@ -9,6 +9,7 @@ node that was moved while nobody listened finds by it where the node was counted
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,13 @@ from zaehlwerk_bridge.ledger.record import read_id
 KIND = "checkpoint"
 REVISIONS_AHEAD = 1000
 INTERVALS_AHEAD = 24
+MOST = 2**62
+"""No revision, no number of an interval is larger: databases hold 63 bits."""
+MOST_INTERVALS = 20_000_000
+"""In a range: nearly 40 years of minutes. A place is kept of each that is not known."""
 _EPOCH = "epoch."
+_NAME = re.compile(rf"[a-z0-9-]+|{re.escape(_EPOCH)}[0-9a-f]{{8}}")
+"""A station, as a topic has it, or an epoch."""
 
 
 class CheckpointError(ValueError):
@@ -90,11 +97,20 @@ def read_checkpoint(payload: bytes, station: str) -> Checkpoint:
             for one in content["intervals"]
         ]
         spans = [str(span) for span in content["spans"]]
-        for span in spans:
-            read_id(span)
+        names = [read_id(span) for span in spans]
         company = [str(other) for other in content["with"]]
-        return Checkpoint(station, int(content["revision"]), ranges, spans, company)
+        revision = int(content["revision"])
     except CheckpointError:
         raise
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{type(error).__name__}: {error}") from None
+    numbers = [revision, *(number for one in ranges for number in (one.first, one.last, one.epoch))]
+    numbers += [number for name in names for number in (name.first or 0, name.last)]
+    if any(abs(number) > MOST for number in numbers):
+        raise CheckpointError("a number in it is too large")
+    if sum(max(0, one.last - one.first) for one in ranges) > MOST_INTERVALS:
+        raise CheckpointError(f"it is of more than {MOST_INTERVALS} intervals")
+    for other in company:
+        if not _NAME.fullmatch(other):
+            raise CheckpointError(f"{other[:40]!r} is no station")
+    return Checkpoint(station, revision, ranges, spans, company)

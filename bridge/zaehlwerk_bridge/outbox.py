@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from json.encoder import encode_basestring_ascii as _quoted
+from operator import attrgetter
 
 from zaehlwerk_bridge.database import ROWS_AT_ONCE, Database, Values, of_many_rows
 from zaehlwerk_bridge.ledger.memory import Memory
@@ -28,16 +29,10 @@ class OutboxRow:
 
     def __reduce__(self) -> tuple[type["OutboxRow"], tuple[object, ...]]:
         """Its fields in order, which is less work than to pickle their names as well."""
-        return OutboxRow, (
-            self.seq,
-            self.station,
-            self.topic,
-            self.payload,
-            self.retain,
-            self.properties,
-            self.made_ns,
-            self.waits,
-        )
+        return OutboxRow, _IN_ORDER(self)
+
+
+_IN_ORDER = attrgetter(*(one.name for one in fields(OutboxRow)))
 
 
 _COLUMNS = "bridge, station, topic, payload, properties, retain, made_ns"

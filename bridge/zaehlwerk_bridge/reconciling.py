@@ -60,11 +60,15 @@ class Reconciling:
         groups: list[set[str]] = []
         of_stations = sorted({name for name in stations if not is_epoch(name)})
         doubtful = self._unverified(of_stations)
+        reserved = None
         for station in of_stations:
             epochs = self._unasked(station)
             if station not in doubtful and not epochs:
                 continue
-            together = {station} | epochs | self._unverified(self._company(station))
+            if reserved is None:
+                reserved = self._all_is_reserved()
+            company = set(self._reserves.company(station)) if reserved else self._company(station)
+            together = {station} | epochs | self._unverified(company)
             apart = []
             for group in groups:
                 if group & together:
@@ -78,8 +82,16 @@ class Reconciling:
         query = "SELECT slug FROM station WHERE verified = 0 AND slug = ?"
         return {slug for slug in stations if self._database.execute(query, (slug,)).fetchone() is not None}
 
+    def _all_is_reserved(self) -> bool:
+        """Whether no station has records that were told by a bridge that made no checkpoints.
+
+        Then company is told by what is reserved: a few rows of a station, however many records it has.
+        """
+        row = self._database.execute(_UNRESERVED).fetchone()
+        return not row[0]
+
     def _company(self, station: str) -> set[str]:
-        """Stations that have records of the same chains."""
+        """Stations that have records of the same chains. Reads all that there are."""
         rows = self._database.execute(
             "SELECT DISTINCT station FROM record WHERE chain IN (SELECT DISTINCT chain FROM record WHERE id > ? AND id < ?)",
             (f"{station}.", f"{station}/"),
@@ -287,6 +299,14 @@ class Reconciling:
             )
             numbers |= {number for (number,) in rows}
         return [self._chains.chain(number) for number in sorted(numbers)]
+
+
+_UNRESERVED = """
+SELECT EXISTS (
+  SELECT 1 FROM station WHERE NOT EXISTS (SELECT 1 FROM reserve WHERE reserve.station = station.slug)
+    AND EXISTS (SELECT 1 FROM record WHERE id > station.slug || '.' AND id < station.slug || '/')
+)
+"""
 
 
 def _line(record: str) -> Line:

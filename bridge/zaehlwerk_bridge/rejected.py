@@ -3,7 +3,7 @@
 import enum
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zaehlwerk_bridge.database import Database
 from zaehlwerk_bridge.event import Event
@@ -56,6 +56,22 @@ class RejectedGroup:
     oldest_ns: int
     """When the first of them was rejected."""
     newest: RejectedRow
+
+
+def broken(event: Event, problem: str) -> Event:
+    """`event` as it can be put aside, whatever is wrong with it: half of a character (RFC 8259, section 8.2), for example,
+    can be told by JSON and stored by nobody."""
+    return replace(
+        event,
+        problem=_written(problem),
+        internal=True,
+        device_name=_written(event.device_name),
+        tags={_written(key): _written(value) for key, value in event.tags.items()},
+    )
+
+
+def _written(text: str) -> str:
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 class Rejected:

@@ -30,6 +30,7 @@ from zaehlwerk_bridge.logs import make_logger
 from zaehlwerk_bridge.messages import Topics
 from zaehlwerk_bridge.publisher import Publisher
 from zaehlwerk_bridge.redaction import Redactor
+from zaehlwerk_bridge.rejected import broken
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import Settings
 from zaehlwerk_bridge.sources.connection import Connection
@@ -503,7 +504,7 @@ class Bridge:
                 "event breaks the ledger", dev_eui=events[0].dev_eui, cursor=events[0].cursor, exc_info=True
             )
             problem = f"internal error: {type(error).__name__}: {error}"
-            events = [dataclasses.replace(events[0], problem=problem, internal=True)]
+            events = [broken(events[0], problem)]
             folded = await self._store_events(events)
         if before is not None:
             await before  # and all that follows from it

@@ -61,13 +61,10 @@ def _messages_are_valid(schema: dict[str, Draft202012Validator], monkeypatch: py
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A PostgreSQL for all tests of this directory; it need not survive a power cut."""
-    reason = postgres_server.why_not()
-    if reason:
-        pytest.skip(reason)
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"), {"fsync": "off", "full_page_writes": "off"})
-    server.start()
-    yield server
-    server.close()
+    with postgres_server.started(
+        tmp_path_factory.mktemp("postgres"), {"fsync": "off", "full_page_writes": "off"}
+    ) as server:
+        yield server
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

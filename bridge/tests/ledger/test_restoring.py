@@ -431,6 +431,15 @@ def test_whether_a_station_was_published_is_seen_from_one_message_however_many_w
         (b"{}", "KeyError"),
         (b'{"station":"ring","revision":1,"intervals":[],"spans":[],"with":[]}', "it is of station 'ring'"),
         (b'{"station":"neutor","revision":1,"intervals":[],"spans":["x"],"with":[]}', "is no id of a record"),
+        (b'{"station":"neutor","revision":1,"intervals":[],"spans":[],"with":["#"]}', "'#' is no station"),
+        (b'{"station":"neutor","revision":1,"intervals":[],"spans":[],"with":["\\ud83d"]}', "is no station"),
+        (b'{"station":"neutor","revision":%d,"intervals":[],"spans":[],"with":[]}' % 10**20, "is too large"),
+        (b'{"station":"neutor","revision":1e999,"intervals":[],"spans":[],"with":[]}', "OverflowError"),
+        (
+            b'{"station":"neutor","revision":1,"spans":[],"with":[],"intervals":[%s]}'
+            % b'{"epoch":"1","unsynced":false,"first":0,"last":99999999999}',
+            "of more than 20000000 intervals",
+        ),
     ],
 )
 def test_a_checkpoint_that_is_none_is_named_and_changes_nothing(payload: bytes, what: str) -> None:

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from bridge.tests.ledger.frames import DEV_EUI, Device, at
-from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.intake import Intake
 from zaehlwerk_bridge.outbox import OutboxRow
-from zaehlwerk_bridge.rejected import Cause
+from zaehlwerk_bridge.rejected import Cause, broken
 from zaehlwerk_bridge.retrying import Retried, Retry
 from zaehlwerk_bridge.store import Store
 
@@ -117,11 +117,7 @@ def test_an_event_that_broke_the_ledger_is_kept_whole_and_taken_by_a_program_tha
     store, device = Store(":memory:"), Device()
     store.commit([device.status(0, 10)], at(0))
     count = device.count(1, 12)
-    broken = Event(
-        **{name: getattr(count, name) for name in count.__slots__}
-        | {"problem": "internal error: x", "internal": True}
-    )
-    store.commit([broken], at(1))
+    store.commit([broken(count, "internal error: x")], at(1))
     (row,) = store.rejected()
     assert row.cause is Cause.INTERNAL
 
@@ -138,6 +134,23 @@ def test_an_event_that_broke_the_ledger_is_kept_whole_and_taken_by_a_program_tha
     _sent(store)
     assert store.retry(row.id, {}, at(2)).fate is Retry.TAKEN
     assert _counts(_sent(store)) == {"1980001": 2}
+
+
+def test_an_event_that_nobody_can_store_is_put_aside_as_far_as_it_can_be_written() -> None:
+    """Half of a character: a bridge that could not even put it aside would end at it with every start."""
+    store, device = Store(":memory:"), Device()
+    hostile = replace(device.status(0, 10), device_name="\ud83d", tags={"\ud83d": "\udeb2"})
+    with pytest.raises(UnicodeEncodeError) as caught:
+        store.commit([hostile], at(0))
+    store.commit([broken(hostile, f"internal error: {caught.value} \ud83d")], at(0))
+    (row,) = store.rejected()
+    assert row.cause is Cause.INTERNAL
+    assert row.event is not None
+    assert (row.event.device_name, dict(row.event.tags)) == ("?", {"?": "?"})
+    assert row.reason.endswith(" ?")
+    (told,) = _sent(store)
+    assert told.topic.endswith("/rejected")
+    assert store.commit([hostile], at(0)).repeated == 1
 
 
 def test_a_message_that_was_put_aside_goes_out_as_it_was() -> None:

@@ -27,8 +27,10 @@ from bridge.tests.service.until import until
 from zaehlwerk_bridge import claims
 from zaehlwerk_bridge.intake import Fate
 from zaehlwerk_bridge.metrics import registry
-from zaehlwerk_bridge.rejected import Cause
+from zaehlwerk_bridge.rejected import Cause, RejectedRow
 from zaehlwerk_bridge.service import Bridge
+from zaehlwerk_bridge.sources.connection import MAX_MESSAGE_BYTES
+from zaehlwerk_bridge.sources.item import KINDS
 from zaehlwerk_bridge.store import Store
 
 EVENTS = int(os.environ.get("ZAEHLWERK_BAD_EVENTS", "1500"))
@@ -54,6 +56,23 @@ HOSTILE = (
     "-1",
     "NaN",
 )
+STRUCTURES: tuple[dict[str, Any], ...] = (
+    {"deviceInfo": []},
+    {"deviceInfo": {"tags": {str(n): "x" for n in range(100)}}},
+    {"deviceInfo": {"tags": {"station": {"station": 1}}}},
+    {"rxInfo": {"rssi": 1}},
+    {"rxInfo": [{"rssi": 1e308}, {"snr": "loud"}, None]},
+    {"rxInfo": [{"rssi": -80, "nsTime": "9999-99-99T99:99:99Z"}]},
+    {"data": {"a": 1}},
+    {"data": "A" * 70_000},
+    {"fCnt": -1},
+    {"fPort": 1.5},
+    {"deduplicationId": ["a"]},
+    {"object": [[[[[[[[]]]]]]]]},
+    {"deviceInfo": {"deviceName": "\ud83d", "tags": {}}},
+    {"deviceInfo": {"tags": {"station": "\udeb2\ud83d"}}},
+)
+"""What the protobuf of the other source cannot say."""
 TAGS = ("station", "channels", "classes", "directions", "max_rate", "corridor", "position", "interval")
 
 
@@ -66,16 +85,31 @@ class Mutations:
 
     def next(self) -> dict[str, bytes]:
         """The fields of an entry."""
+        value = event_bytes("up", self._body()[1])
+        for change in self._dice.sample([self._flip, self._cut, self._repeat, *[self._same] * 3], 1):
+            value = change(value)
+        return {self._kind(): value}
+
+    def next_item(self, at_ms: int) -> tuple[str, Item]:
+        """A device, and an item of its stream at that time: a text that was JSON."""
+        dice = self._dice
+        dev_eui, body = self._body()
+        text = json.dumps({**body, **dice.choice(STRUCTURES)} if dice.random() < 0.2 else body)
+        for change in dice.sample([self._flip, self._cut, self._repeat, *[self._same] * 3], 1):
+            text = change(text.encode()).decode(errors="replace")
+        return dev_eui, Item(f"{at_ms}-0", self._kind(), text)
+
+    def _kind(self) -> str:
+        kinds = {"up": 60, "join": 1, "ack": 1, "txack": 1, "log": 1, "status": 1, "#": 1}
+        return self._dice.choices([*kinds], [*kinds.values()])[0]
+
+    def _body(self) -> tuple[str, dict[str, Any]]:
         dice = self._dice
         node = dice.choice(self._victims)
         body = json.loads((node.status() if dice.random() < 0.2 else node.count(dice.randrange(50))).body)
         for change in dice.sample([self._info, self._payload, self._numbers, *[self._none] * 3], 2):
             change(body)
-        value = event_bytes("up", body)
-        for change in dice.sample([self._flip, self._cut, self._repeat, *[self._same] * 3], 1):
-            value = change(value)
-        kind = dice.choices(["up", "join", "ack", "txack", "log", "status", "#"], [60, 1, 1, 1, 1, 1, 1])[0]
-        return {kind: value}
+        return node.dev_eui, body
 
     def _none(self, body: dict[str, Any]) -> None:
         """Nothing is wrong with it."""
@@ -148,6 +182,22 @@ def _timeout(events: int) -> pytest.MarkDecorator:
     return pytest.mark.timeout(180 + 2 * EACH_S * events)
 
 
+async def named_fates(bridge: Bridge, platform: Subscriber, events: int) -> list[RejectedRow]:
+    """What was rejected of mutated events: each for a cause that is its own; of the others some are counted."""
+    assert sum(bridge.counts.fates.values()) == bridge.counts.events
+    assert set(bridge.counts.fates) <= set(Fate)
+    assert bridge.counts.causes[Cause.INTERNAL] == 0, [
+        row.reason for row in await bridge.ask(Store.rejected, Cause.INTERNAL)
+    ][:3]
+    rejected = await bridge.ask(Store.rejected)
+    assert len(rejected) == bridge.counts.fates[Fate.REJECTED] > events // 20
+    assert all(row.reason and row.cause for row in rejected)
+    # Those that nothing is wrong with are counted nevertheless.
+    assert bridge.counts.fates[Fate.DECODED] > events // 20
+    assert not any("#" in topic or "+" in topic for topic in platform.topics())
+    return rejected
+
+
 @pytest.mark.parametrize(
     "events",
     [
@@ -171,18 +221,77 @@ async def test_each_of_many_mutated_events_has_a_named_fate_and_the_bridge_runs_
             await bridge.published()
         await platform.until(lambda: platform.sums().get(SOUND.lower()) == sound.total, 60)
         assert not bridge.disk_trouble
-        assert sum(bridge.counts.fates.values()) == bridge.counts.events
-        assert set(bridge.counts.fates) <= set(Fate)
-        assert bridge.counts.causes[Cause.INTERNAL] == 0, [
-            row.reason for row in await bridge.ask(Store.rejected, Cause.INTERNAL)
-        ][:3]
-        rejected = await bridge.ask(Store.rejected)
-        assert len(rejected) == bridge.counts.fates[Fate.REJECTED] > events // 20
-        assert all(row.reason and row.cause for row in rejected)
+        rejected = await named_fates(bridge, platform, events)
         assert {Cause.UNREADABLE, Cause.UNDECODABLE, Cause.NO_STATION} <= {row.cause for row in rejected}
-        # Those that nothing is wrong with are counted nevertheless.
-        assert bridge.counts.fates[Fate.DECODED] > events // 20
-        assert not any("#" in topic or "+" in topic for topic in platform.topics())
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param(EVENTS, id="some", marks=_timeout(EVENTS)),
+        pytest.param(MANY_EVENTS, id="many", marks=[pytest.mark.long, _timeout(MANY_EVENTS)]),
+    ],
+)
+async def test_each_of_many_mutated_items_of_devices_streams_has_a_named_fate_and_no_stream_ends(
+    events: int, rig: Rig, subscribe: Callable[..., Subscriber]
+) -> None:
+    """Hostile JSON by gRPC: what stands in one device's stream harms no other's, and not what follows it there."""
+    mutations, sound, platform = Mutations(SEED), Node("a84041ffff000001", SOUND, epoch=0x1001), subscribe()
+    at_ms = time.time_ns() // 1_000_000 - 2 * events
+    await rig.server.put(sound.dev_eui, sound.status())
+    async with rig.bridge(chirpstack_relist_s=1) as bridge:
+        for done in range(0, events, 500):
+            for _ in range(min(events - done, 500)):
+                at_ms += 1
+                await rig.server.put(*mutations.next_item(at_ms))
+            await rig.server.put(sound.dev_eui, sound.count(3))
+            async with asyncio.timeout(30 + EACH_S * events):
+                for dev_eui, device in rig.server.devices.items():
+                    newest = [item for item in device.items if item.description in KINDS]
+                    await bridge.committed(dev_eui, newest[-1].id)
+        await bridge.quiet()
+        async with asyncio.timeout(30 + EACH_S * events):
+            await bridge.published()
+        await platform.until(lambda: platform.sums().get(SOUND.lower()) == sound.total, 60)
+        assert all(device.opened == 1 for device in rig.server.devices.values())
+        rejected = await named_fates(bridge, platform, events)
+        # Each is put down to the device in whose stream it stood, whatever it says of itself.
+        assert {row.event and row.event.dev_eui for row in rejected} <= rig.server.devices.keys()
+
+
+async def test_an_item_beyond_what_grpc_may_receive_holds_up_its_device_alone_until_the_server_has_forgotten_it(
+    rig: Rig, subscribe: Callable[..., Subscriber]
+) -> None:
+    """Nothing of it is taken into memory; what it stands before is read as soon as the history has moved on."""
+    held, free, platform = Node("70b3d57ed0000001", "Held"), Node("70b3d57ed0000002", "Free"), subscribe()
+    huge = Item(f"{held.now_s * 1000}-5", "up", "x" * (MAX_MESSAGE_BYTES + 1))
+    await rig.server.put(held.dev_eui, held.status(), huge, held.count(3))
+    await rig.server.put(free.dev_eui, free.status(), free.count(4))
+    async with rig.bridge(ready=False) as bridge:
+        await platform.until(lambda: platform.sums() == {"free": 4})
+        await until(lambda: "RESOURCE_EXHAUSTED" in bridge.troubles().get("source", ""))
+        assert "1 of 2 streams" in bridge.source.trouble
+        rig.server.devices[held.dev_eui].items.remove(huge)
+        await platform.until(lambda: platform.sums() == {"free": 4, "held": 3})
+
+
+@pytest.mark.parametrize("name", ["#", "+/+", "$", "/"])
+async def test_a_device_whose_name_has_wildcards_alone_has_no_station_and_is_rejected_by_name(
+    rig: Rig, name: str
+) -> None:
+    """No tag names a station: the device's name would be the topic."""
+    counter = Node("70b3d57ed0000001", "Neutor")
+    body = json.loads(counter.status().body)
+    body["deviceInfo"] |= {"deviceName": name, "tags": {}}
+    await rig.server.put(counter.dev_eui, Item(f"{counter.now_s * 1000}-1", "up", json.dumps(body)))
+    async with rig.bridge() as bridge:
+        await bridge.committed(counter.dev_eui, rig.server.devices[counter.dev_eui].items[-1].id)
+        (row,) = await bridge.ask(Store.rejected)
+        assert row.event is not None
+        assert (row.cause, row.event.dev_eui) == (Cause.NO_STATION, counter.dev_eui)
+        assert repr(name) in row.reason
+        topics = {row.topic for row in await bridge.ask(Store.outbox)}
+    assert not any(character in topic for topic in topics for character in "#+$")
 
 
 @pytest.mark.parametrize("name", ["#", "+/+", "victim/1", "$SYS"])

@@ -91,10 +91,15 @@ def test_an_item_without_an_id_has_no_place_in_the_stream() -> None:
         ({"rxInfo": {"a": 1}}, "rxInfo is not an array"),
         ({"rxInfo": [{"rssi": "loud"}]}, "rssi"),
         ({"deduplicationId": "x" * 2000}, "deduplicationId"),
+        ({"deduplicationId": "\ud83d"}, "deduplicationId has half of a character"),
+        ({"deviceInfo": {"deviceName": "a\udeb2"}}, "deviceName has half of a character"),
+        ({"deviceInfo": {"tags": {"station": "\udeb2\ud83d"}}}, "station has half of a character"),
+        ({"deviceInfo": {"tags": {"\ud83d": "Neutor"}}}, "a tag's name has half of a character"),
+        ({"deviceInfo": {"deviceName": "\U0001f6b2", "tags": {"\U0001f6b2": "\U0001f6b2"}}}, None),
     ],
 )
 def test_what_is_wrong_with_an_item_is_named(changes: dict[str, Any], reason: str | None) -> None:
-    """None: an empty array where an object should be says as little as an absent one."""
+    """None: it may be so. An empty array where an object should be says as little as an absent one."""
     e = to_event("grpc", EUI, "1795387694842-0", "up", json.dumps({"fPort": 1, **changes}), 65536)
     assert e is not None
     if reason is None:
@@ -104,9 +109,11 @@ def test_what_is_wrong_with_an_item_is_named(changes: dict[str, Any], reason: st
     assert e.cursor == "1795387694842-0"
 
 
+_TEXT = st.text(st.characters() | st.sampled_from("\ud83d\udeb2\0"), max_size=20)
+"""With halves of characters, which JSON's escapes can say."""
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
     max_leaves=8,
 )
 _FIELDS = st.sampled_from(
@@ -133,9 +140,11 @@ _FIELDS = st.sampled_from(
     )
 )
 def test_no_body_makes_anything_but_an_event(body: dict[str, Any]) -> None:
-    """Hostile JSON is rejected by name; nothing else is raised."""
+    """Hostile JSON is rejected by name; nothing else is raised, and what is kept of it can be stored."""
     e = to_event("grpc", EUI, "1795387694842-0", "up", json.dumps(body), 65536)
     assert e is not None
+    for text in (e.dedup_id, e.device_name, e.queue_item, e.report, e.problem, *e.tags, *e.tags.values()):
+        text.encode()
 
 
 @given(st.text())

@@ -135,7 +135,17 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name) or ""
     if not isinstance(value, str) or len(value) > MAX_TEXT:
         raise ItemProblem(f"{name} is not a text of at most {MAX_TEXT} characters")
-    return value
+    return _written(value, name)
+
+
+def _written(text: str, name: str) -> str:
+    """`text`, unless it is none: JSON's escapes can say half of a character (RFC 8259, section 8.2), which nobody can store."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ItemProblem(f"{name} has half of a character") from None
+    return text
 
 
 def _integer(body: Mapping[str, Any], name: str, most: int) -> int:
@@ -167,7 +177,7 @@ def _tags(info: Mapping[str, Any]) -> dict[str, str]:
     if len(tags) > MAX_TAGS:
         raise ItemProblem(f"{len(tags)} tags, more than {MAX_TAGS}")
     # They are kept of every station, and are the same few words for most: each word is kept once.
-    return {sys.intern(key): sys.intern(_text(tags, key)) for key in sorted(tags)}
+    return {sys.intern(_written(key, "a tag's name")): sys.intern(_text(tags, key)) for key in sorted(tags)}
 
 
 def _received_ns(receptions: list[dict[str, Any]], at_ns: int) -> int:
