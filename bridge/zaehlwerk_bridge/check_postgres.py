@@ -6,6 +6,7 @@ from zaehlwerk_bridge.postgres import NAMES, PostgresDatabase
 from zaehlwerk_bridge.postgres_schema import version_of
 from zaehlwerk_bridge.redaction import Redactor
 from zaehlwerk_bridge.settings import Settings
+from zaehlwerk_bridge.sharing import ONE_ROLE, what_cannot_be_undone
 from zaehlwerk_bridge.store_place import store_place
 
 OLDEST = 140000
@@ -14,9 +15,11 @@ CLAIM_MOST_S = 5.0
 """With a longer redis.claim_idle_s what a dead bridge had read is not taken over within 10 s."""
 DURABLE = ("on", "remote_apply", "remote_write", "local")
 """Values of synchronous_commit with which a commit is on the server's disk before it is answered."""
-_THEIRS = (
-    "let the user who made the tables be the bridges', or GRANT ALL ON ALL TABLES IN SCHEMA … TO this one"
-)
+_THEIRS = "log in as the role that made the tables, as all bridges have to"
+_OWNERS = """
+SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class
+WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relkind = 'r' AND pg_get_userbyid(relowner) <> current_user
+"""
 
 
 def check_postgres(settings: Settings, redactor: Redactor, findings: Findings) -> None:
@@ -34,6 +37,7 @@ def check_postgres(settings: Settings, redactor: Redactor, findings: Findings) -
             else:
                 _rights(database, version, findings)
                 _schema(database, version, findings)
+            _role(database, findings)
     except FAULTS as error:
         findings.wrong("database", str(error), "ask who operates the server")
     finally:
@@ -105,6 +109,23 @@ def _rights(database: PostgresDatabase, version: int | None, findings: Findings)
         )
     else:
         findings.wrong("rights", f"{user} may make no tables", remedy)
+
+
+def _role(database: PostgresDatabase, findings: Findings) -> None:
+    """Whether this bridge and the others can end what one of them leaves standing still: see SCALE-OUT.md, "Locks"."""
+    trouble = what_cannot_be_undone(database)
+    owners = [str(owner) for (owner,) in database.execute(_OWNERS)]
+    (user,) = database.execute("SELECT current_user").fetchone()
+    if trouble:
+        remedy = (
+            ONE_ROLE if "logs in" in trouble else f"GRANT EXECUTE ON FUNCTION pg_terminate_backend TO {user}"
+        )
+        findings.wrong("role", f"{trouble}: a bridge that stands still would hold up the others", remedy)
+    elif owners:
+        text = f"the tables belong to {', '.join(owners)}, and this bridge logs in as {user}"
+        findings.note("role", text, ONE_ROLE)
+    else:
+        findings.ok("role", f"{user}; can end what another bridge of this role leaves standing")
 
 
 def _schema(database: PostgresDatabase, version: int | None, findings: Findings) -> None:

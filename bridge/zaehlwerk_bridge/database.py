@@ -120,13 +120,17 @@ def of_many_rows(sql: str) -> str | None:
     return None if found is None else f"{found[1]}{', '.join([found[2]] * ROWS_AT_ONCE)}{found[3]}"
 
 
+PROGRAM = "zaehlwerk-bridge"
+"""What the names of all connections to a server begin with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A PostgreSQL database. `url` without the password, which is read whenever a connection is made."""
 
     url: str
     password: Callable[[], str | None]
-    name: str = "zaehlwerk-bridge"
+    name: str = PROGRAM
     """What the server's operator sees of a connection."""
 
 

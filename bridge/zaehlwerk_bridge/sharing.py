@@ -12,7 +12,7 @@ from contextlib import suppress
 from structlog.typing import FilteringBoundLogger
 
 from zaehlwerk_bridge.clock import Clock
-from zaehlwerk_bridge.database import FAULTS, InTheWay, Server
+from zaehlwerk_bridge.database import FAULTS, PROGRAM, InTheWay, Server
 from zaehlwerk_bridge.errors import BridgeError
 from zaehlwerk_bridge.failpoints import failpoint
 from zaehlwerk_bridge.postgres import LOCKS, NAMES, STILL_S, PostgresDatabase
@@ -24,6 +24,8 @@ ANSWER_S = 5.0
 """A sign of life that takes longer is given on another connection."""
 ADOPTED_MOST = 2000
 """Messages taken over in one transaction."""
+ROLES_EVERY = 60
+"""Signs of life between two looks at the others' roles: roles change seldom."""
 
 _NOW_NS = "CAST(extract(epoch FROM statement_timestamp()) * 1000000000 AS BIGINT)"
 _GONE_NS = int(GONE_S * 1e9)
@@ -54,13 +56,20 @@ UPDATE outbox SET bridge = ? WHERE seq IN (
 """They keep their numbers: messages of living bridges wait for them."""
 _UNDO = f"""
 SELECT count(pg_terminate_backend(work.pid)) FROM pg_stat_activity AS work
-WHERE work.datname = current_database() AND work.usename = current_user AND work.pid <> pg_backend_pid()
+WHERE work.datname = current_database() AND pg_has_role(work.usesysid, 'USAGE') AND work.pid <> pg_backend_pid()
   AND work.wait_event = 'ClientRead' AND work.state_change < statement_timestamp() - make_interval(secs => ?)
   AND EXISTS (
     SELECT 1 FROM pg_locks AS held WHERE held.pid = work.pid AND held.granted AND held.locktype = 'advisory'
       AND held.classid = {LOCKS} AND held.objid < {NAMES}
   )
 """  # noqa: S608 - constants
+_ROLES = f"""
+SELECT DISTINCT usename FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE '{PROGRAM}%' AND usename <> current_user
+  AND NOT (pg_has_role(usesysid, 'USAGE') AND pg_has_role(usesysid, current_user, 'USAGE')) ORDER BY usename
+"""  # noqa: S608 - constants
+_MAY_END = "SELECT has_function_privilege('pg_terminate_backend(integer, bigint)', 'EXECUTE')"
+ONE_ROLE = "let all bridges log in to the database as the same role"
 
 
 class SameName(BridgeError):
@@ -122,6 +131,19 @@ def undo_what_stands_still(database: PostgresDatabase, still_s: float = STILL_S)
     return int(row[0])
 
 
+def what_cannot_be_undone(database: PostgresDatabase) -> str:
+    """Why transactions of other bridges that stand still cannot be undone, or this one's by them; empty: they can.
+
+    The server lets a role end connections of its own and of roles that it is a member of, and nobody else's
+    (postgresql.org/docs/current/functions-admin.html, section 9.28.2).
+    """
+    roles = [str(role) for (role,) in database.execute(_ROLES)]
+    user, may = database.execute(f"SELECT current_user, ({_MAY_END})").fetchone()
+    if roles:
+        return f"this bridge logs in as {user}, others as {', '.join(roles)}: neither can end what the other leaves standing"
+    return "" if may else f"{user} may not execute pg_terminate_backend"
+
+
 def give_up_what_the_server_has_lost(
     database: PostgresDatabase, server: Server, waiting_s: float = STILL_S
 ) -> int:
@@ -161,6 +183,8 @@ class Membership:
         self._log = log
         self._word = secrets.token_hex(8)
         self._begun = False
+        self._beats = 0
+        self._told = ""
         self._executor = ThreadPoolExecutor(1, "membership")
 
     async def run(self) -> None:
@@ -194,6 +218,7 @@ class Membership:
         if not self._begun:
             self._database.execute(_BEGIN, (self._bridge, self._word))
             self._begun = True
+            self._look_at_roles()
             return False
         row = self._database.execute(_BEAT, (self._bridge, self._word)).fetchone()
         if row is None:
@@ -208,7 +233,18 @@ class Membership:
         undone = undo_what_stands_still(self._database)
         if undone:
             self._log.warning("a bridge stood still in a transaction; it is undone", transactions=undone)
+        self._beats += 1
+        if self._beats % ROLES_EVERY == 0:
+            self._look_at_roles()
         return bool(row[0])
+
+    def _look_at_roles(self) -> None:
+        trouble = what_cannot_be_undone(self._database)
+        if trouble and trouble != self._told:
+            self._log.error(
+                "a bridge that stands still would hold up the others", reason=trouble, remedy=ONE_ROLE
+            )
+        self._told = trouble
 
     def _end(self) -> None:
         """Say goodbye: what is left is for others at once."""

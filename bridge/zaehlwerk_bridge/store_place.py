@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from zaehlwerk_bridge.database import Server
+from zaehlwerk_bridge.database import PROGRAM, Server
 from zaehlwerk_bridge.redaction import Redactor
 from zaehlwerk_bridge.secret_file import SecretFile
 from zaehlwerk_bridge.settings import Settings
@@ -23,7 +23,7 @@ def store_place(settings: Settings, redactor: Redactor) -> Path | Server:
     return Server(
         verified(settings.database),
         lambda: None if password is None else password.read(),
-        f"zaehlwerk-bridge {settings.id}",
+        f"{PROGRAM} {settings.id}",
     )
 
 

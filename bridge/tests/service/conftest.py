@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from bridge.tests.service import mosquitto, redis_server
+from bridge.tests.service import mosquitto, postgres_server, redis_server
 from bridge.tests.service.chirpstack import ChirpStack
 from bridge.tests.service.mosquitto import Mosquitto
+from bridge.tests.service.postgres_server import PostgresServer
 from bridge.tests.service.redis_server import EventStream, RedisServer
 from bridge.tests.service.rig import Rig
 from bridge.tests.service.subscriber import Subscriber
@@ -81,6 +82,13 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
+    """A PostgreSQL that keeps everything."""
+    with postgres_server.started(tmp_path / "postgres") as server:
+        yield server
 
 
 @pytest.fixture

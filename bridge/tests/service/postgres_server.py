@@ -12,10 +12,13 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from bridge.tests.service.mosquitto import free_port
@@ -243,3 +246,17 @@ class PostgresServer:
         """Stop it and leave nothing behind outside its directory."""
         self.stop()
         shutil.rmtree(self._sockets, ignore_errors=True)
+
+
+@contextmanager
+def started(directory: Path, options: dict[str, str] | None = None) -> Iterator[PostgresServer]:
+    """One with its files in `directory`, until the end of the block; the test is skipped where none can run."""
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    server = PostgresServer(directory, options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.close()

@@ -96,6 +96,33 @@ async def test_the_device_with_the_shortest_history_decides(rig: Rig) -> None:
     assert "2 devices" in finding.text
 
 
+async def test_a_device_whose_history_has_only_begun_says_nothing_of_the_limit(rig: Rig) -> None:
+    """Its events were kept since the server's Redis was new, as it seems: another one has more."""
+    young, old = Node(EUI, "one", f_cnt=500), Node("70b3d57ed0000002", "two", f_cnt=500)
+    await rig.server.put(EUI, *(young.count(1) for _ in range(8)))
+    await rig.server.put(old.dev_eui, *(old.count(1) for _ in range(40)))
+    finding = await history(rig, chirpstack_outage_h=9)
+    assert finding.verdict is Verdict.OK
+    assert "10.0 h" in finding.text
+
+
+async def test_a_history_too_long_to_be_waited_for_is_reckoned_from_its_beginning(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ChirpStack sends ten events a second; the device was heard just now, so it goes on like that."""
+    monkeypatch.setattr("zaehlwerk_bridge.check_chirpstack.HISTORY_WAIT_S", 60.0)
+    monkeypatch.setattr("zaehlwerk_bridge.check_chirpstack.HISTORY_MOST_S", 1.0)
+    node = Node(EUI, "one", f_cnt=500)
+    await rig.server.put(EUI, *(node.count(1) for _ in range(100)))
+    device = rig.server.devices[EUI]
+    device.sends, device.last_seen_ms = 11, node.now_s * 1000
+    finding = await history(rig, chirpstack_outage_h=24)
+    assert finding.verdict is Verdict.OK
+    assert "25.0 h" in finding.text
+    finding = await history(rig, chirpstack_outage_h=48)
+    assert "100 events, reaches back 25.0 h" in finding.text
+
+
 async def test_a_history_that_is_switched_off_is_wrong(rig: Rig) -> None:
     """The device was heard, yet its stream says nothing: the bridge would wait for ever."""
     rig.server.add(EUI).last_seen_ms = 1

@@ -100,13 +100,8 @@ def platform(broker: Mosquitto) -> Iterator[Subscriber]:
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    reason = postgres_server.why_not()
-    if reason:
-        pytest.skip(reason)
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.close()
+    with postgres_server.started(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
 
 
 async def killed_and_judged(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bridge.tests.service import postgres_server
 from bridge.tests.service.killed_program import Counters, read_and_acknowledged, reading_redis, sums
 from bridge.tests.service.mosquitto import Mosquitto, free_port
 from bridge.tests.service.postgres_server import PostgresServer
@@ -19,17 +17,6 @@ from bridge.tests.service.until import until
 
 TAKEOVER = "takeover.done"
 DIES_S = DRAINS_S = 60.0
-
-
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
-    reason = postgres_server.why_not()
-    if reason:
-        pytest.skip(reason)
-    server = PostgresServer(tmp_path / "postgres")
-    server.start()
-    yield server
-    server.close()
 
 
 @pytest.mark.long

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,6 @@ from zaehlwerk_bridge.sharing import SameName
 from zaehlwerk_bridge.store_place import verified
 
 EUI = "70b3d57ed0000001"
-
-
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
-    """A PostgreSQL that keeps everything."""
-    reason = postgres_server.why_not()
-    if reason:
-        pytest.skip(reason)
-    server = PostgresServer(tmp_path / "postgres")
-    server.start()
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -85,7 +73,7 @@ async def test_a_server_that_goes_and_comes_back_loses_and_doubles_nothing(
             await rig.server.put(EUI, *(node.count(2) for _ in range(5)))
             await until(lambda: "store" in bridge.troubles())
             assert "the database cannot be written" in bridge.troubles()["store"]
-            await platform.until(lambda: platform.of("bridge/b1/status")[-1]["state"] == "stalled")
+            await platform.until(lambda: platform.newest("bridge/b1/status").get("state") == "stalled")
             postgres.start()
             await until(lambda: "store" not in bridge.troubles(), 40)
         await platform.until(lambda: platform.sums() == {"one": 30}, 40)
@@ -214,12 +202,16 @@ def test_a_user_without_rights_is_told(postgres: PostgresServer) -> None:
     with postgres.connect(name) as connection:
         connection.execute(f"CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'")
     theirs = place.url.replace("//zaehlwerk@", "//guest@")
-    assert not_ok(checked(theirs, postgres.password_file)) == [("schema", Verdict.WRONG)]
+    assert not_ok(checked(theirs, postgres.password_file)) == [
+        ("schema", Verdict.WRONG),
+        ("role", Verdict.NOTE),
+    ]
     with postgres.connect(name) as connection:
         connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest")
     assert not_ok(checked(theirs, postgres.password_file)) == [
         ("rights", Verdict.NOTE),
         ("schema", Verdict.WRONG),
+        ("role", Verdict.NOTE),
     ]
     empty = postgres.new_database().replace("//zaehlwerk@", "//guest@")
     assert not_ok(checked(empty, postgres.password_file)) == [("rights", Verdict.WRONG)]
