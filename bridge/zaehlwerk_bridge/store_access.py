@@ -125,8 +125,12 @@ class StoreAccess:
         return passes(error)
 
     async def touch(self) -> None:
-        """Return when the store has done what it was asked before."""
-        await self._place.touch()
+        """Return when the store has done what it was asked before; at once while it is being opened.
+
+        To bring a large database forward takes as long as it takes: who ended a bridge for that would do it for ever.
+        """
+        if self._open:
+            await self._place.touch()
 
     async def call(
         self, function: Callable[Concatenate[Store, _P], _T], *args: _P.args, **kwargs: _P.kwargs

@@ -16,7 +16,7 @@ from typing import Any
 from zaehlwerk_bridge import failpoints
 from zaehlwerk_bridge.collecting import collect_seldom
 from zaehlwerk_bridge.store import Store
-from zaehlwerk_bridge.store_link import LENGTH, packed
+from zaehlwerk_bridge.store_link import ENDING, LENGTH, packed
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -25,8 +25,9 @@ def main() -> None:
     """Serve the bridge that started this process."""
     faulthandler.enable()
     bridge = os.getppid()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     _die_with(bridge)
     failpoints.dies_as_well(bridge)
     collect_seldom()

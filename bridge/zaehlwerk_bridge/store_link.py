@@ -8,9 +8,12 @@ None opens the store: the first argument does it.
 import copyreg
 import functools
 import pickle
+import signal
 import struct
 from types import MappingProxyType
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that a terminal or a service manager sends to all processes of a program: they are for the bridge alone."""
 LENGTH = struct.Struct(">Q")
 """Bytes of the pickle that follows."""
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from zaehlwerk_bridge.store import Store
-from zaehlwerk_bridge.store_link import LENGTH, packed
+from zaehlwerk_bridge.store_link import ENDING, LENGTH, packed
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -95,11 +95,16 @@ class StoreProcess:
         ours, theirs = socket.socketpair()
         words = [sys.executable, "-P", "-m", "zaehlwerk_bridge.store_host", str(theirs.fileno())]
         try:
-            with theirs:
-                # On this thread: the kernel ends it with the thread that started it.
-                self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - a moment, once; words of ours
-                    words, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
-                )
+            # It inherits that they are held back, until it has said that it does not want them.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+            try:
+                with theirs:
+                    # On this thread: the kernel ends it with the thread that started it.
+                    self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - a moment, once; words of ours
+                        words, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
+                    )
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
             reader, self._writer = await asyncio.open_connection(sock=ours, limit=_BUFFER_BYTES)
         except BaseException:
             ours.close()
@@ -118,22 +123,33 @@ class StoreProcess:
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         """Hand the answers to who waits for them, until the process is gone."""
-        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
-            while True:
-                (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
-                done, value = pickle.loads(await reader.readexactly(length))  # noqa: S301 - our own process
-                asked = self._asked.popleft()
-                if asked.cancelled():
-                    continue
-                if done:
-                    asked.set_result(value)
-                else:
-                    asked.set_exception(value)
-        self._gone = StoreGone(f"the store's process has ended: {await self._why()}")
+        try:
+            await self._hand_on(reader)
+        except (asyncio.IncompleteReadError, OSError):
+            reason = f"the store's process has ended: {await self._why()}"
+        except Exception as error:  # noqa: BLE001 - what it has done is not known: as if it had not answered
+            reason = (
+                f"the store's process is ended, its answer cannot be read: {type(error).__name__}: {error}"
+            )
+            assert self._process is not None
+            self._process.kill()
+        self._gone = StoreGone(reason)
         while self._asked:
             asked = self._asked.popleft()
             if not asked.cancelled():
                 asked.set_exception(self._gone)
+
+    async def _hand_on(self, reader: asyncio.StreamReader) -> None:
+        while True:
+            (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+            done, value = pickle.loads(await reader.readexactly(length))  # noqa: S301 - our own process
+            asked = self._asked.popleft()
+            if asked.cancelled():
+                continue
+            if done:
+                asked.set_result(value)
+            else:
+                asked.set_exception(value)
 
     async def _why(self) -> str:
         assert self._process is not None
