@@ -57,6 +57,11 @@ class Subscriber:
         """The contents of the messages whose topic ends so."""
         return [json.loads(m.payload) for m in self.messages if m.topic.endswith(ending) and m.payload]
 
+    def newest(self, ending: str) -> dict[str, Any]:
+        """The contents of the last message whose topic ends so; nothing as long as none has come."""
+        contents = self.of(ending)
+        return contents[-1] if contents else {}
+
     def sums(self) -> dict[str, int]:
         """Per station what the documented rule of the consumer adds up to."""
         records: dict[tuple[str, str], dict[str, Any]] = {}

@@ -94,7 +94,7 @@ async def test_a_bridge_runs_until_it_is_terminated_and_leaves_in_good_order(rig
     assert "broker is connected" in events
     assert events[-1] == "bridge stopped"
     assert KEY not in err
-    await platform.until(lambda: platform.of("b1/status")[-1] == {"state": "offline", "reason": "stopped"})
+    await platform.until(lambda: platform.newest("b1/status") == {"state": "offline", "reason": "stopped"})
     platform.close()
 
 

@@ -128,7 +128,7 @@ async def test_birth_will_and_goodbye_are_retained(rig: Rig, subscribe: Callable
     async with rig.bridge():
         watcher = subscribe(topic="zaehlwerk/v1/bridge/b1/status")
         await watcher.until(lambda: watcher.of("/status") == [{"state": "online"}])
-    await watcher.until(lambda: watcher.of("/status")[-1] == {"state": "offline", "reason": "stopped"})
+    await watcher.until(lambda: watcher.newest("/status") == {"state": "offline", "reason": "stopped"})
 
 
 async def test_a_bridge_that_dies_is_declared_dead_by_its_will(

@@ -73,7 +73,7 @@ async def test_below_the_mark_nothing_is_read_it_is_said_and_above_it_all_goes_o
             disk.free_mb = 199
             await until(lambda: bridge.disk_trouble != "")
             await rig.server.put(EUI, node.count(4))
-            await platform.until(lambda: platform.of("b1/status")[-1]["state"] == "stalled")
+            await platform.until(lambda: platform.newest("b1/status").get("state") == "stalled")
             reason = "disk: 199 MB free, fewer than 200; no more events are read until there is space"
             assert platform.of("b1/status")[-1] == {"state": "stalled", "reason": reason}
             assert await told(port, "/readyz") == (503, {"ready": False, "store": reason})
@@ -84,7 +84,7 @@ async def test_below_the_mark_nothing_is_read_it_is_said_and_above_it_all_goes_o
             assert bridge.counts.events == 2
             disk.free_mb = 221
             await platform.until(lambda: platform.sums() == {"one": 7})
-            await platform.until(lambda: platform.of("b1/status")[-1] == {"state": "online"})
+            await platform.until(lambda: platform.newest("b1/status") == {"state": "online"})
             assert await told(port, "/readyz") == (200, {"ready": True})
             assert (await scraped(port))[sample("store_failing")] == 0
     logged = [json.loads(line)["event"] for line in rig.logged.getvalue().splitlines()]
@@ -148,7 +148,7 @@ async def test_what_sqlite_says_of_a_full_database_is_waited_for(
         many = [node.count(1) for _ in range(200)]
         await rig.server.put(EUI, *many)
         await until(lambda: "full" in bridge.disk_trouble)
-        await platform.until(lambda: platform.of("b1/status")[-1]["state"] == "stalled")
+        await platform.until(lambda: platform.newest("b1/status").get("state") == "stalled")
         await bridge.ask(lambda store: store._database.execute("PRAGMA max_page_count = 1000000").fetchone())
         await bridge.committed(EUI, many[-1].id)
         await platform.until(lambda: platform.sums() == {"one": 203})

@@ -157,13 +157,13 @@ async def test_a_station_whose_checkpoint_cannot_be_read_back_is_held_and_the_st
         held = bridge.publisher.held[STATION]
         assert held.startswith("the bridge does not get back what it publishes on zaehlwerk/v1/")
         assert held.endswith(f"{CHECKPOINT}; may it read there?")
-        await platform.until(lambda: platform.of("b1/status")[-1].get("held") == 1)
+        await platform.until(lambda: platform.newest("b1/status").get("held") == 1)
         assert CHECKPOINT in platform.of("b1/status")[-1]["for_example"]
         assert platform.of("/count") == []
         broker.allow(allowed)
         await bridge.published()
         await platform.until(lambda: platform.sums() == {STATION: 7})
-        await platform.until(lambda: platform.of("b1/status")[-1] == {"state": "online"})
+        await platform.until(lambda: platform.newest("b1/status") == {"state": "online"})
     platform.close()
 
 
