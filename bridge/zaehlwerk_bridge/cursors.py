@@ -7,9 +7,10 @@ from zaehlwerk_bridge.event import Event
 from zaehlwerk_bridge.ledger.memory import Memory
 
 KEPT_IDS = 1000
-"""Deduplication ids kept of a node: far more than twice the history that a server replays."""
-FORGET_EVERY = 97
-"""Ids taken before those too old are deleted; prime, so that no regular order of nodes always spares the same one."""
+"""Deduplication ids kept of a node at least: far more than twice the history that a server replays."""
+FORGET_EVERY = 499
+"""Ids taken before those too old of one node are looked for among all of its; prime, so that no regular order of nodes
+always spares the same one."""
 _SEEN = "INSERT INTO seen (dev_eui, dedup_id, received_ns) VALUES (?, ?, ?)"
 _UNLESS_KNOWN = " ON CONFLICT DO NOTHING RETURNING dev_eui, dedup_id"
 _SEE = f"{_SEEN}{_UNLESS_KNOWN}"

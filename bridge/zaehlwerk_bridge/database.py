@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from zaehlwerk_bridge.errors import BridgeError
 from zaehlwerk_bridge.failpoints import failpoint
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_S = 5.0
 """So long a transaction waits for another program's; the bridge and its command line share a store."""
 

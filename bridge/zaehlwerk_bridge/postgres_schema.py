@@ -1,6 +1,6 @@
 """Brings a PostgreSQL database to this program's schema: in one transaction, one bridge at a time, never back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -12,7 +12,13 @@ from zaehlwerk_bridge.schema import METADATA
 
 FIRST = 4
 """The version with which PostgreSQL became a store."""
-STEPS: Mapping[int, Sequence[str]] = {}
+STEPS: Mapping[int, Sequence[str]] = {
+    5: (
+        "DROP INDEX cell_total, seen_time",
+        "ALTER TABLE seen DROP CONSTRAINT seen_dev_eui_dedup_id_key",
+        "ALTER TABLE seen ADD PRIMARY KEY (dev_eui, dedup_id)",
+    )
+}
 """By version what leads to it from the one before; before FIRST there is none."""
 
 
@@ -59,9 +65,8 @@ def bring_forward(
     database: PostgresDatabase,
     target: int = SCHEMA_VERSION,
     steps: Mapping[int, Sequence[str]] = STEPS,
-    create: Callable[[], Sequence[str]] | None = None,
 ) -> None:
-    """Make the schema, or do the `steps` that it lacks. Whoever comes meanwhile waits, and finds it done."""
+    """Make the schema of this program's version, or do the `steps` that it lacks. Whoever comes meanwhile waits, and finds it done."""
     version = version_of(database)
     _refuse_newer(version, target)
     if version == target:
@@ -72,9 +77,9 @@ def bring_forward(
         version = version_of(database)
         _refuse_newer(version, target)
         if version is None:
-            for statement in (create or definition)():
+            for statement in definition():
                 database.execute(statement)
-            version = FIRST
+            version = SCHEMA_VERSION
         for step in range(version + 1, target + 1):
             for statement in steps[step]:
                 database.execute(statement)

@@ -112,7 +112,6 @@ CELL = Table(
     _text("whole", null=True),
     _key("chain", "unsynced", "number"),
 )
-_index("cell_total", CELL, "chain", "unsynced", "number", where="total IS NOT NULL")
 _index("cell_whole", CELL, "chain", "unsynced", "number", where="whole IS NOT NULL")
 RECORD = Table(
     "record",
@@ -203,9 +202,8 @@ SEEN = Table(
     _text("dev_eui"),
     _text("dedup_id"),
     _whole("received_ns"),
-    UniqueConstraint("dev_eui", "dedup_id"),
+    _key("dev_eui", "dedup_id"),
 )
-_index("seen_time", SEEN, "dev_eui", "received_ns")
 RESERVE = Table("reserve", METADATA, _text("station", key=True), _whole("revision"))
 RESERVE_LINE = Table(
     "reserve_line",

@@ -274,10 +274,10 @@ class LedgerSettings(Section):
     """How events become records."""
 
     batch: int = Field(
-        default=1000, ge=1, le=10000, description="Events committed in one transaction, at most."
+        default=2000, ge=1, le=10000, description="Events committed in one transaction, at most."
     )
     queue: int = Field(
-        default=4000,
+        default=8000,
         ge=1,
         le=100000,
         description="Events that wait for the database; beyond that the source waits.",

@@ -22,7 +22,7 @@ from bridge.tests.ledger.test_restoring import Broker
 from bridge.tests.service.postgres_server import PostgresServer
 from zaehlwerk_bridge.checkpoint import epoch_name
 from zaehlwerk_bridge.commands import store_calls
-from zaehlwerk_bridge.database import DatabaseAway, InTheWay, SchemaError, Server
+from zaehlwerk_bridge.database import SCHEMA_VERSION, DatabaseAway, InTheWay, SchemaError, Server
 from zaehlwerk_bridge.ledger.cell_table import TAIL
 from zaehlwerk_bridge.outbox import OutboxRow
 from zaehlwerk_bridge.postgres import NAMES, PostgresDatabase, lock_of
@@ -52,6 +52,12 @@ def bridges(place: Server) -> Iterator[Callable[[str], Store]]:
     yield bridge
     for store in opened:
         store.close()
+
+
+def indexes(database: PostgresDatabase) -> set[str]:
+    """How each index of the store is made, keys among them."""
+    rows = database.execute("SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema()")
+    return {text for (text,) in rows}
 
 
 @pytest.fixture
@@ -694,14 +700,14 @@ def test_bridges_that_start_at_once_make_the_schema_once(postgres: PostgresServe
     place = postgres.place(postgres.new_database())
     with ThreadPoolExecutor(3) as pool:
         opened = [one.result() for one in [pool.submit(open_postgres, place) for _ in range(3)]]
-    assert [version_of(database) for database in opened] == [FIRST] * 3
+    assert [version_of(database) for database in opened] == [SCHEMA_VERSION] * 3
     for database in opened:
         database.close()
 
 
 def test_a_newer_schema_is_refused(place: Server, database: PostgresDatabase) -> None:
     database.execute("UPDATE schema_version SET version = version + 1")
-    with pytest.raises(SchemaError, match=f"schema {FIRST + 1} is newer"):
+    with pytest.raises(SchemaError, match=f"schema {SCHEMA_VERSION + 1} is newer"):
         Store(place)
     with pytest.raises(SchemaError, match="is newer"):
         Store(place, existing=True)
@@ -712,16 +718,38 @@ def test_a_command_line_makes_no_schema(postgres: PostgresServer) -> None:
         Store(postgres.place(postgres.new_database()), existing=True)
 
 
+def test_a_store_of_the_first_version_is_brought_forward_and_knows_what_it_has_seen(
+    place: Server, bridges: Callable[[str], Store], database: PostgresDatabase
+) -> None:
+    device = Device()
+    seen = [device.status(0, 10), device.count(1, 12)]
+    before = Store(place, bridge_id="b1")
+    before.commit(seen, at(1))
+    before.close()
+    present = indexes(database)
+    for statement in (
+        "ALTER TABLE seen DROP CONSTRAINT seen_pkey",
+        "ALTER TABLE seen ADD CONSTRAINT seen_dev_eui_dedup_id_key UNIQUE (dev_eui, dedup_id)",
+        "CREATE INDEX seen_time ON seen (dev_eui, received_ns)",
+        "CREATE INDEX cell_total ON cell (chain, unsynced, number) WHERE total IS NOT NULL",
+    ):
+        database.execute(statement)
+    database.execute("UPDATE schema_version SET version = ?", (FIRST,))
+    assert bridges("b1").commit(seen, at(1)).repeated == len(seen)
+    assert version_of(database) == SCHEMA_VERSION
+    assert indexes(database) == present
+
+
 def test_a_step_that_fails_leaves_the_schema_before_it(place: Server, database: PostgresDatabase) -> None:
     steps = {
-        FIRST + 1: ["ALTER TABLE life ADD COLUMN more TEXT"],
-        FIRST + 2: ["ALTER TABLE nowhere ADD COLUMN a TEXT"],
+        SCHEMA_VERSION + 1: ["ALTER TABLE life ADD COLUMN more TEXT"],
+        SCHEMA_VERSION + 2: ["ALTER TABLE nowhere ADD COLUMN a TEXT"],
     }
     with pytest.raises(SchemaError, match="cannot be made"):
-        bring_forward(database, FIRST + 2, steps)
-    assert version_of(database) == FIRST
-    bring_forward(database, FIRST + 1, steps)
-    assert version_of(database) == FIRST + 1
+        bring_forward(database, SCHEMA_VERSION + 2, steps)
+    assert version_of(database) == SCHEMA_VERSION
+    bring_forward(database, SCHEMA_VERSION + 1, steps)
+    assert version_of(database) == SCHEMA_VERSION + 1
     assert database.execute("SELECT count(more) FROM life").fetchone() == (0,)
 
 

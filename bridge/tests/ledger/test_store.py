@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,22 @@ def test_deduplication_ids_are_kept_for_long_and_not_for_ever() -> None:
     store.commit(events, at(0))
     assert store.commit(events[-KEPT_IDS:], at(0)).repeated == KEPT_IDS
     assert store.commit(events[:50], at(0)).repeated == 0
+
+
+def test_what_a_store_of_version_four_has_seen_is_still_known(tmp_path: Path) -> None:
+    path, device = tmp_path / "bridge.db", Device()
+    seen = [device.status(0, 10), device.count(1, 12)]
+    with sqlite3.connect(path) as database:
+        for step in range(1, 5):
+            script = resources.files("zaehlwerk_bridge").joinpath(f"store_schema/{step}.sql")
+            database.executescript(script.read_text(encoding="utf-8"))
+        names = [(event.dev_eui, f"{event.kind}/{event.dedup_id}", event.received_ns) for event in seen]
+        database.executemany("INSERT INTO seen VALUES (?, ?, ?)", names)
+        database.execute("PRAGMA user_version = 4")
+    database.close()
+    store = Store(path)
+    assert store.commit([*seen, device.count(2, 15)], at(2)).repeated == len(seen)
+    store.close()
 
 
 def test_an_event_that_comes_twice_in_one_transaction_is_taken_once() -> None:
