@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from zaehlwerk_tools.bridge_bench import command
-from zaehlwerk_tools.bridge_bench.peers.benthos import Benthos, fetch_benthos
+from zaehlwerk_tools.bridge_bench.offered import Offer
+from zaehlwerk_tools.bridge_bench.peers import benthos
+from zaehlwerk_tools.bridge_bench.peers.benthos import Benthos, Way, fetch_benthos
 from zaehlwerk_tools.bridge_bench.peers.known import PEERS
+from zaehlwerk_tools.bridge_bench.peers.naive_peer import Naive
 from zaehlwerk_tools.bridge_bench.peers.node_red import NodeRed, fetch_node_red
 from zaehlwerk_tools.bridge_bench.peers.peer import PeerMissing, run_fetcher
 from zaehlwerk_tools.plan import Broker
@@ -17,18 +21,69 @@ from zaehlwerk_tools.plan import Broker
 BROKER = Broker("127.0.0.1", 2345)
 
 
-def test_benthos_is_measured_with_its_buffer_on_the_disk_and_without_a_buffer(tmp_path: Path) -> None:
-    program = tmp_path / "benthos"
-    durable, plain = Benthos(program, sqlite=True), Benthos(program, sqlite=False)
-    assert durable.name != plain.name
-    with_buffer = durable.settings(tmp_path, 6400, BROKER)
-    assert with_buffer.pop("buffer") == {"sqlite": {"path": str(tmp_path / "benthos.sqlite")}}
-    assert with_buffer == plain.settings(tmp_path, 6400, BROKER)
-    words = plain.words(tmp_path, 6400, BROKER, {})
-    assert words[0] == program
-    assert json.loads(Path(words[-1]).read_text(encoding="utf-8")) == with_buffer
-    assert "127.0.0.1:6400" in json.dumps(with_buffer["input"])
-    assert "127.0.0.1:2345" in json.dumps(with_buffer["output"])
+ENTRY = next(Offer(10, 1_782_000_000).counts())
+TOPIC = "bench/v1/station-0/count"
+PAYLOAD = '{"station":"station-0","records":[{"channels":[{"count":7,"coverage":1.0}]}],"supersedes":[]}'
+
+
+def test_benthos_differs_from_one_of_its_ways_to_the_next_in_what_it_reads_and_in_its_buffer(
+    tmp_path: Path,
+) -> None:
+    settings = {way: Benthos(tmp_path, way).settings(tmp_path, 6400, BROKER) for way in Way}
+    assert settings[Way.SQLITE].pop("buffer") == {"sqlite": {"path": str(tmp_path / "benthos.sqlite")}}
+    assert settings[Way.SQLITE] == settings[Way.COPYING]
+    assert "buffer" not in {key for one in settings.values() for key in one}
+    assert len({json.dumps(one["output"]) for one in settings.values()}) == 1
+    assert len({json.dumps(one["input"]) for one in settings.values()}) == 3
+
+
+@pytest.mark.parametrize("way", Way)
+def test_benthos_is_started_with_its_settings_in_a_file(way: Way, tmp_path: Path) -> None:
+    peer = Benthos(tmp_path / "benthos", way)
+    assert peer.name == way.value
+    words = peer.words(tmp_path, 6400, BROKER, {})
+    assert words[0] == tmp_path / "benthos"
+    written = json.loads(Path(words[-1]).read_text(encoding="utf-8"))
+    assert written == peer.settings(tmp_path, 6400, BROKER)
+    assert "127.0.0.1:6400" in json.dumps(written["input"])
+    assert "127.0.0.1:2345" in json.dumps(written["output"])
+
+
+def test_benthos_without_a_buffer_finds_the_same_bytes_as_the_bridge_and_how_to_read_them(
+    tmp_path: Path,
+) -> None:
+    peer = Benthos(tmp_path, Way.UNBUFFERED)
+    assert peer.fields(ENTRY, TOPIC, PAYLOAD) == {"up": ENTRY.value, "topic": TOPIC, "payload": PAYLOAD}
+    (redis, read, told) = _reading(peer.settings(tmp_path, 6400, BROKER))
+    assert redis["body_key"] == "up"
+    (folder,) = read["protobuf"]["import_paths"]
+    assert list(Path(folder).rglob("integration.proto"))
+    assert read["protobuf"]["message"] == "integration.UplinkEvent"
+    assert 'meta("payload")' in told["mapping"]
+
+
+def test_benthos_finds_json_as_chirpstacks_codec_would_have_made_it(tmp_path: Path) -> None:
+    peer = Benthos(tmp_path, Way.JSON)
+    ((name, text),) = peer.fields(ENTRY, TOPIC, PAYLOAD).items()
+    (redis, mapped) = _reading(peer.settings(tmp_path, 6400, BROKER))
+    assert redis["body_key"] == name
+    assert "this.object" in mapped["mapping"]
+    event = json.loads(str(text))
+    assert event["deviceInfo"]["devEui"] == ENTRY.dev_eui
+    assert event["object"] == {"topic": TOPIC, "message": json.loads(PAYLOAD)}
+
+
+def _reading(settings: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The stream's settings, and what is done with each message."""
+    return settings["input"]["redis_streams"], *settings["input"]["processors"]
+
+
+def test_other_peers_find_the_uplink_and_the_finished_message_only_where_they_cannot_look_it_up(
+    tmp_path: Path,
+) -> None:
+    assert Naive().fields(ENTRY, TOPIC, PAYLOAD) == {"up": ENTRY.value}
+    told = NodeRed(tmp_path).fields(ENTRY, TOPIC, PAYLOAD)
+    assert told == {"up": ENTRY.value, "topic": TOPIC, "payload": PAYLOAD}
 
 
 def test_a_flow_of_node_red_reads_the_stream_and_publishes_with_qos_1(tmp_path: Path) -> None:
@@ -44,12 +99,35 @@ def test_a_flow_of_node_red_reads_the_stream_and_publishes_with_qos_1(tmp_path: 
     assert (flows["publish"]["qos"], flows["broker"]["port"]) == ("1", "2345")
 
 
-def test_what_is_there_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_there_is_not_fetched_again_unless_it_is_made_of_other_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+
+    def fetcher(_name: str, words: list[str], folder: Path, _environment: object) -> None:
+        fetched.append(words)
+        (folder / "benthos.new").touch()
+
+    monkeypatch.setattr(benthos, "run_fetcher", fetcher)
+    there = fetch_benthos(tmp_path)
+    assert there == tmp_path / ".runtime" / "peers" / "benthos-4.27.0" / "benthos"
+    assert fetch_benthos(tmp_path) == there
+    assert len(fetched) == 1
+    (there.parent / "main.go").write_text("package main", encoding="utf-8")
+    assert fetch_benthos(tmp_path) == there
+    assert len(fetched) == 2
+
+
+def test_what_could_not_be_fetched_is_not_taken_for_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there = tmp_path / ".runtime" / "peers" / "benthos-4.27.0" / "benthos"
     there.parent.mkdir(parents=True)
     there.touch()
     monkeypatch.setenv("PATH", "")
-    assert fetch_benthos(tmp_path) == there
+    for _ in range(2):
+        with pytest.raises(PeerMissing):
+            fetch_benthos(tmp_path)
 
 
 def test_a_peer_without_its_registrys_client_cannot_be_had(

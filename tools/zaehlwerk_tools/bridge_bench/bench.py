@@ -12,22 +12,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from zaehlwerk_tools.bridge_bench.bridge_process import PREFIX, bridge_contestant
 from zaehlwerk_tools.bridge_bench.contestant import READY_S, Contestant
 from zaehlwerk_tools.bridge_bench.offered import Entry, Offer
-from zaehlwerk_tools.bridge_bench.peers.peer import Peer
+from zaehlwerk_tools.bridge_bench.peers.peer import Fields, Peer, unread
 from zaehlwerk_tools.bridge_bench.redis_server import STREAM, RedisProcess, find_redis
 from zaehlwerk_tools.bridge_bench.stream_process import StreamProcess
 from zaehlwerk_tools.bridge_bench.taker import Taker, lost, place_of
 from zaehlwerk_tools.broker import BrokerProcess
 from zaehlwerk_tools.errors import ZaehlwerkError
 from zaehlwerk_tools.free_port import free_port
-
-if TYPE_CHECKING:
-    from redis.typing import EncodableT, FieldT
 
 PACED_PER_S = 100
 """Single messages are offered at this rate for their latency: a city of 30,000 counters has it."""
@@ -173,8 +168,7 @@ async def _peer(
                 words = peer.words(folder, redis.port, broker.address, answers)
                 with Contestant(f"the peer {peer.name}", words, folder / "log") as contestant:
                     _wait_for_group(redis, contestant)
-                    told = answers if peer.told_answers else {}
-                    per_s, cpu_s = _drain(redis, contestant, taker, backlog, tell, told)
+                    per_s, cpu_s = _drain(redis, contestant, taker, backlog, tell, _laid_out(peer, answers))
                     rss_mb = contestant.rss_mb
             finally:
                 taker.close()
@@ -187,11 +181,11 @@ def _drain(
     taker: Taker,
     backlog: Sequence[Entry],
     tell: Tell,
-    answers: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    fields: Callable[[Entry], Fields] = unread,
 ) -> tuple[float, float]:
     """Lay out the backlog before a contestant that is held, let it go; messages a second, and seconds of processor."""
     contestant.hold()
-    write(upstream, backlog, answers)
+    write(upstream, backlog, fields)
     before_s = contestant.cpu_s
     began = time.monotonic()
     contestant.go()
@@ -223,22 +217,24 @@ def _pace(
 def write(
     upstream: RedisProcess | StreamProcess,
     entries: Sequence[Entry],
-    answers: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    fields: Callable[[Entry], Fields] = unread,
     *,
     history: int = HISTORY,
 ) -> None:
-    """Lay entries out; with the answers to them, for a peer that is told them. `history`: entries that Redis keeps."""
+    """Lay entries out. Of Redis: `fields` is what stands in each, `history` how many it keeps."""
     if isinstance(upstream, StreamProcess):
         upstream.write(entries)
         return
     for at in range(0, len(entries), WRITTEN_AT_ONCE):
         pipeline = upstream.client.pipeline(transaction=False)
         for entry in entries[at : at + WRITTEN_AT_ONCE]:
-            fields: dict[FieldT, EncodableT] = {"up": entry.value}
-            if entry.key in answers:
-                fields["topic"], fields["payload"] = answers[entry.key]
-            pipeline.xadd(STREAM, fields, id=entry.id, maxlen=history, approximate=False)
+            pipeline.xadd(STREAM, fields(entry), id=entry.id, maxlen=history, approximate=False)
         pipeline.execute()
+
+
+def _laid_out(peer: Peer, answers: Mapping[str, tuple[str, str]]) -> Callable[[Entry], Fields]:
+    """What a peer finds in the stream; of what the bridge lost it is told nothing."""
+    return lambda entry: peer.fields(entry, *answers[entry.key]) if entry.key in answers else unread(entry)
 
 
 def _wait_for_group(redis: RedisProcess, peer: Contestant) -> None:

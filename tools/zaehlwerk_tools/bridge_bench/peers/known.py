@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from zaehlwerk_tools.bridge_bench.peers.benthos import Benthos, fetch_benthos
+from zaehlwerk_tools.bridge_bench.peers.benthos import Benthos, Way, fetch_benthos
 from zaehlwerk_tools.bridge_bench.peers.naive_peer import Naive
 from zaehlwerk_tools.bridge_bench.peers.node_red import NodeRed, fetch_node_red
 from zaehlwerk_tools.bridge_bench.peers.peer import Peer
@@ -13,7 +13,7 @@ from zaehlwerk_tools.bridge_bench.peers.peer import Peer
 
 def _benthos(checkout: Path) -> Sequence[Peer]:
     program = fetch_benthos(checkout)
-    return [Benthos(program, sqlite=True), Benthos(program, sqlite=False)]
+    return [Benthos(program, way) for way in Way]
 
 
 PEERS: Mapping[str, Callable[[Path], Sequence[Peer]]] = {

@@ -6,7 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from zaehlwerk_tools.bridge_bench.peers.peer import Answers
+from zaehlwerk_tools.bridge_bench.offered import Entry
+from zaehlwerk_tools.bridge_bench.peers.peer import Answers, Fields, unread
 from zaehlwerk_tools.plan import Broker
 
 
@@ -14,7 +15,11 @@ class Naive:
     """What `naive` says of itself; it looks the answers up."""
 
     name = "naive"
-    told_answers = False
+
+    def fields(self, entry: Entry, topic: str, payload: str) -> Fields:
+        """The uplink alone."""
+        del topic, payload
+        return unread(entry)
 
     def words(self, folder: Path, redis_port: int, broker: Broker, answers: Answers) -> list[str | Path]:
         """How it is started."""

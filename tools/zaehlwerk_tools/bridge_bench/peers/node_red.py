@@ -10,7 +10,8 @@ import json
 import shutil
 from pathlib import Path
 
-from zaehlwerk_tools.bridge_bench.peers.peer import Answers, PeerMissing, run_fetcher
+from zaehlwerk_tools.bridge_bench.offered import Entry
+from zaehlwerk_tools.bridge_bench.peers.peer import Answers, Fields, PeerMissing, finished, run_fetcher
 from zaehlwerk_tools.bridge_bench.redis_server import HOST, STREAM
 from zaehlwerk_tools.plan import Broker
 
@@ -65,7 +66,10 @@ class NodeRed:
     """Node-RED with the flow that is measured."""
 
     name = "node_red"
-    told_answers = True
+
+    def fields(self, entry: Entry, topic: str, payload: str) -> Fields:
+        """The uplink, and the finished message beside it."""
+        return finished(entry, topic, payload)
 
     def __init__(self, installed: Path) -> None:
         self._installed = installed

@@ -7,16 +7,34 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from zaehlwerk_tools.bridge_bench.offered import Entry
 from zaehlwerk_tools.errors import ZaehlwerkError
 from zaehlwerk_tools.plan import Broker
+
+if TYPE_CHECKING:
+    from redis.typing import EncodableT, FieldT
 
 FETCH_S = 1800.0
 _REASON = 300
 
 Answers = Mapping[str, tuple[str, str]]
 """By an entry's key: the topic and the payload that the bridge made of it."""
+
+
+Fields = dict["FieldT", "EncodableT"]
+"""Of an entry of Redis' stream."""
+
+
+def finished(entry: Entry, topic: str, payload: str) -> Fields:
+    """The uplink as ChirpStack writes it, and beside it the message: nothing of the uplink has to be read."""
+    return {**unread(entry), "topic": topic, "payload": payload}
+
+
+def unread(entry: Entry) -> Fields:
+    """The uplink as ChirpStack writes it."""
+    return {"up": entry.value}
 
 
 class PeerMissing(ZaehlwerkError):
@@ -27,8 +45,10 @@ class Peer(Protocol):
     """A program that reads the same Redis stream and publishes the same bytes."""
 
     name: str
-    told_answers: bool
-    """Whether topic and payload stand beside the uplink in the stream; else it looks them up itself."""
+
+    def fields(self, entry: Entry, topic: str, payload: str) -> Fields:
+        """What of an entry it finds in the stream, where `topic` and `payload` are what the bridge made of it."""
+        ...
 
     def words(self, folder: Path, redis_port: int, broker: Broker, answers: Answers) -> list[str | Path]:
         """How it is started. It makes a consumer group on the stream, and its files in `folder`."""
