@@ -113,14 +113,12 @@ def _rights(database: PostgresDatabase, version: int | None, findings: Findings)
 
 def _role(database: PostgresDatabase, findings: Findings) -> None:
     """Whether this bridge and the others can end what one of them leaves standing still: see SCALE-OUT.md, "Locks"."""
-    trouble = what_cannot_be_undone(database)
+    obstacle = what_cannot_be_undone(database)
     owners = [str(owner) for (owner,) in database.execute(_OWNERS)]
     (user,) = database.execute("SELECT current_user").fetchone()
-    if trouble:
-        remedy = (
-            ONE_ROLE if "logs in" in trouble else f"GRANT EXECUTE ON FUNCTION pg_terminate_backend TO {user}"
-        )
-        findings.wrong("role", f"{trouble}: a bridge that stands still would hold up the others", remedy)
+    if obstacle is not None:
+        text = f"{obstacle.reason}: a bridge that stands still would hold up the others"
+        findings.wrong("role", text, obstacle.remedy)
     elif owners:
         text = f"the tables belong to {', '.join(owners)}, and this bridge logs in as {user}"
         findings.note("role", text, ONE_ROLE)

@@ -8,6 +8,7 @@ import asyncio
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
@@ -131,8 +132,15 @@ def undo_what_stands_still(database: PostgresDatabase, still_s: float = STILL_S)
     return int(row[0])
 
 
-def what_cannot_be_undone(database: PostgresDatabase) -> str:
-    """Why transactions of other bridges that stand still cannot be undone, or this one's by them; empty: they can.
+class Obstacle(NamedTuple):
+    """Why a bridge could not undo what another one leaves standing."""
+
+    reason: str
+    remedy: str
+
+
+def what_cannot_be_undone(database: PostgresDatabase) -> Obstacle | None:
+    """Why transactions of other bridges that stand still cannot be undone, or this one's by them; None: they can.
 
     The server lets a role end connections of its own and of roles that it is a member of, and nobody else's
     (postgresql.org/docs/current/functions-admin.html, section 9.28.2).
@@ -140,8 +148,17 @@ def what_cannot_be_undone(database: PostgresDatabase) -> str:
     roles = [str(role) for (role,) in database.execute(_ROLES)]
     user, may = database.execute(f"SELECT current_user, ({_MAY_END})").fetchone()
     if roles:
-        return f"this bridge logs in as {user}, others as {', '.join(roles)}: neither can end what the other leaves standing"
-    return "" if may else f"{user} may not execute pg_terminate_backend"
+        others = ", ".join(roles)
+        return Obstacle(
+            f"this bridge logs in as {user}, others as {others}: neither can end what the other leaves standing",
+            ONE_ROLE,
+        )
+    if not may:
+        return Obstacle(
+            f"{user} may not execute pg_terminate_backend",
+            f"GRANT EXECUTE ON FUNCTION pg_terminate_backend TO {user}",
+        )
+    return None
 
 
 def give_up_what_the_server_has_lost(
@@ -184,7 +201,7 @@ class Membership:
         self._word = secrets.token_hex(8)
         self._begun = False
         self._beats = 0
-        self._told = ""
+        self._told: Obstacle | None = None
         self._executor = ThreadPoolExecutor(1, "membership")
 
     async def run(self) -> None:
@@ -239,12 +256,10 @@ class Membership:
         return bool(row[0])
 
     def _look_at_roles(self) -> None:
-        trouble = what_cannot_be_undone(self._database)
-        if trouble and trouble != self._told:
-            self._log.error(
-                "a bridge that stands still would hold up the others", reason=trouble, remedy=ONE_ROLE
-            )
-        self._told = trouble
+        obstacle = what_cannot_be_undone(self._database)
+        if obstacle is not None and obstacle != self._told:
+            self._log.error("a bridge that stands still would hold up the others", **obstacle._asdict())
+        self._told = obstacle
 
     def _end(self) -> None:
         """Say goodbye: what is left is for others at once."""

@@ -63,6 +63,12 @@ def place(url: str, role: str) -> Server:
     return Server(as_role(url, role), lambda: PASSWORD)
 
 
+def reason(database: PostgresDatabase) -> str:
+    """Why what others leave standing cannot be undone."""
+    obstacle = what_cannot_be_undone(database)
+    return "" if obstacle is None else obstacle.reason
+
+
 @pytest.fixture
 def shared(postgres: PostgresServer, rig: Rig) -> dict[str, Any]:
     """What `rig.bridge` needs to work as role one."""
@@ -113,10 +119,10 @@ def test_a_role_that_is_a_member_of_the_others_can_end_its_connections_but_both_
     url = database_of(postgres)
     still, living = PostgresDatabase(place(url, "one")), PostgresDatabase(place(url, "two"))
     still.execute("SELECT 1")
-    assert "others as one" in what_cannot_be_undone(living)
+    assert "others as one" in reason(living)
     with admin(postgres, url) as connection:
         connection.execute("GRANT one TO two")
-    assert "others as one" in what_cannot_be_undone(living)
+    assert "others as one" in reason(living)
     still.begin(["neutor"])
     for _ in range(1000):  # the server needs a moment to see that it waits
         if undo_what_stands_still(living, 0.0):
@@ -138,7 +144,7 @@ def test_what_a_stranger_leaves_standing_is_not_undone_and_that_is_why_it_is_tol
         while connection.execute(waits).fetchone() != (1,):  # type: ignore[arg-type]
             pass
     assert undo_what_stands_still(living, 0.0) == 0
-    assert what_cannot_be_undone(living) != ""
+    assert "others as one" in reason(living)
     for database in (still, living):
         database.close()
 
@@ -151,3 +157,17 @@ def test_a_server_that_lets_nobody_end_connections_is_told(postgres: PostgresSer
     assert found.verdict is Verdict.WRONG
     assert "one may not execute pg_terminate_backend" in found.text
     assert found.remedy == "GRANT EXECUTE ON FUNCTION pg_terminate_backend TO one"
+
+
+async def test_what_is_told_in_the_log_is_what_helps(
+    rig: Rig, postgres: PostgresServer, shared: dict[str, Any]
+) -> None:
+    with admin(postgres, shared["database"]) as connection:
+        connection.execute("REVOKE EXECUTE ON FUNCTION pg_terminate_backend FROM PUBLIC")
+    await rig.server.put("70b3d57ed0000001", Node("70b3d57ed0000001", "one").status())
+    async with rig.bridge(**shared):
+        await until(lambda: HOLDS in rig.logged.getvalue())
+    (line,) = [line for line in rig.logged.getvalue().splitlines() if HOLDS in line]
+    assert "one may not execute pg_terminate_backend" in line
+    assert "GRANT EXECUTE ON FUNCTION pg_terminate_backend TO one" in line
+    assert sharing.ONE_ROLE not in line
