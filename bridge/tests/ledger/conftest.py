@@ -4,11 +4,14 @@ What a module of ON_BOTH says of a store in memory it says of one in PostgreSQL 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
 from referencing import Registry, Resource
 
 from bridge.tests.service import postgres_server
@@ -30,6 +33,15 @@ ON_BOTH = frozenset(
 SCHEMA = Path(__file__).parents[2] / "schema"
 
 
+def _pattern(validator: Any, pattern: str, text: Any, _schema: Any) -> Iterator[ValidationError]:
+    """As ECMA-262 reads it, whose dialect JSON Schema's is: `$` is the end alone, and not before a line feed as well."""
+    if validator.is_type(text, "string") and not re.search(pattern.replace("$", r"\Z"), text):
+        yield ValidationError(f"{text!r} does not match {pattern!r}")
+
+
+Validator = extend(Draft202012Validator, {"pattern": _pattern})
+
+
 def validators() -> dict[str, Draft202012Validator]:
     """By the last part of a topic."""
     read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(SCHEMA.glob("*.json"))}
@@ -38,7 +50,7 @@ def validators() -> dict[str, Draft202012Validator]:
     )
     for schema in read.values():
         Draft202012Validator.check_schema(schema)
-    return {name: Draft202012Validator(schema, registry=registry) for name, schema in read.items()}
+    return {name: Validator(schema, registry=registry) for name, schema in read.items()}
 
 
 @pytest.fixture(scope="session")

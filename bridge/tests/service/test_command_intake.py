@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.tests.ledger.conftest import validators
@@ -85,6 +85,7 @@ FIELDS = st.fixed_dictionaries(
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(FIELDS, FIELDS.map(lambda content: {**content, "id": "a"}), JSON))
+@example({"id": "a\n", "command": "status"})
 def test_what_the_schema_forbids_is_refused_and_what_it_allows_is_read(content: object) -> None:
     """Dates that no calendar has are the one thing that a schema cannot see; none is among these."""
     payload = json.dumps(content).encode()
