@@ -325,7 +325,7 @@ class Publisher:
             self._go_aside()
             if self._queues.empty:
                 self._changed()
-            if self._queues.reading() is None:
+            if not self._queues.wants_more:
                 await sleep_until_set(self._wall, wait_s, self._wake)
 
     @property
@@ -395,7 +395,7 @@ class Publisher:
         self._go_aside()
         if self._room is not None and self._queues.filled <= ROOM_BELOW:
             self._room.set()
-        if stopping or self._leaving.to_put_aside or self._asking.due or self._queues.reading() is not None:
+        if stopping or self._leaving.to_put_aside or self._asking.due or self._queues.wants_more:
             self._wake.set()
 
     def _go_aside(self) -> None:

@@ -46,6 +46,9 @@ class StationQueues:
             0  # counts how often what was read has to be read again: a reading under way is out of date
         )
         self._news = 0  # counts what a reading that is under way may not have seen
+        self._left: set[int] | None = (
+            None  # what has left the outbox since a reading was begun; None: none is
+        )
 
     def __len__(self) -> int:
         """Messages in memory, those in flight and those not yet forgotten included."""
@@ -61,15 +64,21 @@ class StationQueues:
         """Stations that are held, by name."""
         return sorted(name for name, station in self._stations.items() if station.held)
 
+    @property
+    def wants_more(self) -> bool:
+        """Whether the outbox has to be read now: it may hold something, and there is room in memory."""
+        return not self._exhausted and 2 * (self._most - self._waiting) >= self._most
+
     def reading(self) -> Reading | None:
-        """Return what to read of the outbox now; None if there is nothing left in it, or enough in memory."""
-        left = self._most - self._waiting
-        if self._exhausted or left * 2 < self._most:
+        """Begin to read the outbox: what to read of it, for `refill`; None if nothing is to be read. One at a time."""
+        if not self.wants_more:
             return None
-        return Reading(self._after_seq, left, self._way, self._news)
+        self._left = set()
+        return Reading(self._after_seq, self._most - self._waiting, self._way, self._news)
 
     def refill(self, reading: Reading, rows: Sequence[OutboxRow]) -> None:
         """Take what the outbox gave for `reading`."""
+        left, self._left = self._left or (), None
         if reading.way != self._way:
             return  # what is known is read once more
         self._exhausted = len(rows) < reading.limit and reading.news == self._news
@@ -77,7 +86,8 @@ class StationQueues:
             # What was offered meanwhile is in memory, or has left the outbox since it was read.
             if row.seq > self._after_seq:
                 self._after_seq = row.seq
-                self._add(row)
+                if row.seq not in left:
+                    self._add(row)
 
     def offer(self, rows: Sequence[OutboxRow]) -> bool:
         """Take `rows`, not none, which one transaction just put into the outbox, without reading it; whether they were taken.
@@ -160,6 +170,8 @@ class StationQueues:
     def forget(self, row: OutboxRow) -> None:
         """`row` has left the outbox."""
         self._known.discard(row.seq)
+        if self._left is not None:
+            self._left.add(row.seq)
 
     def hold(self, row: OutboxRow) -> None:
         """`row` was in flight and was refused: keep it, and all that follows of its station, until `retry`."""

@@ -197,6 +197,23 @@ def test_nothing_is_overlooked_that_came_to_the_front_of_the_outbox() -> None:
     assert len(queues) == 2
 
 
+def test_what_left_the_outbox_while_it_was_read_again_is_not_sent_twice() -> None:
+    """A station that was held is read from its first message on, over those of others that are in flight."""
+    outbox, queues = Outbox("a", "a", "b"), StationQueues(4)
+    outbox.fill(queues)
+    held, other = drain(queues)
+    queues.hold(held)
+    queues.retry("a")
+    assert drain(queues) == [held]
+    outbox.acknowledge(queues, held)
+    reading = queues.reading()
+    assert reading is not None
+    found = [outbox.rows[2], outbox.rows[3]]
+    outbox.acknowledge(queues, other)
+    queues.refill(reading, found)
+    assert [one.seq for one in drain(queues)] == [2]
+
+
 class Queues(RuleBasedStateMachine):
     """Messages are added, sent, refused, retried and acknowledged in any order."""
 
