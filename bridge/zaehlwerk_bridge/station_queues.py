@@ -46,9 +46,8 @@ class StationQueues:
             0  # counts how often what was read has to be read again: a reading under way is out of date
         )
         self._news = 0  # counts what a reading that is under way may not have seen
-        self._left: set[int] | None = (
-            None  # what has left the outbox since a reading was begun; None: none is
-        )
+        # What has left the outbox since a reading was begun; None: none is.
+        self._left: set[int] | None = None
 
     def __len__(self) -> int:
         """Messages in memory, those in flight and those not yet forgotten included."""

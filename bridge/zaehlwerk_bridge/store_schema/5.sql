@@ -1,6 +1,6 @@
 -- Version 5. Each event is written in fewer places: two indexes go, and what was seen is its own key.
 
--- The nearest total of a line is a few cells away, for every frame tells one.
+-- Whoever looks for the nearest total of a line reads the cells up to it as well.
 DROP INDEX cell_total;
 
 ALTER TABLE seen RENAME TO seen_before;
