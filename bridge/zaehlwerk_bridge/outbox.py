@@ -41,6 +41,8 @@ _INSERT = f"INSERT INTO outbox ({_COLUMNS}) VALUES {_MARKS}"  # noqa: S608 - col
 _INSERT_MANY = f"{of_many_rows(_INSERT)} RETURNING seq"
 _DELETE_MANY = f"DELETE FROM outbox WHERE seq IN ({', '.join(['?'] * ROWS_AT_ONCE)})"  # noqa: S608 - question marks
 
+_RENEW = "UPDATE outbox SET payload = ?, properties = ? WHERE topic = ? AND retain = 1 AND bridge = ?"
+
 _READ = (
     "SELECT seq, station, topic, payload, retain, properties, made_ns FROM outbox"
     " WHERE bridge = ? AND seq > ? ORDER BY seq LIMIT ?"
@@ -62,17 +64,22 @@ class Outbox:
 
     def add(self, message: Message) -> OutboxRow:
         """Store a message; returns it as it is there, with its seq when the transaction is over. Of a retained topic only
-        the newest is of use: it replaces what waits, unless what follows in the outbox relies on each of them."""
-        if message.retain and not message.in_turn:
-            self._write()
-            self._database.execute(
-                "DELETE FROM outbox WHERE topic = ? AND retain = 1 AND bridge = ?",
-                (message.topic, self._bridge),
-            )
+        the newest is of use: it replaces what waits, unless what follows in the outbox relies on each of them. Then all of
+        them say the newest, for one that the broker has had already may be sent again after what follows it."""
         pairs = [f"{_quoted(name)}:{_quoted(value)}" for name, value in message.properties.items()]
+        properties = f"{{{','.join(pairs)}}}"
+        if message.retain:
+            self._write()
+            if message.in_turn:
+                self._database.execute(_RENEW, (message.payload, properties, message.topic, self._bridge))
+            else:
+                self._database.execute(
+                    "DELETE FROM outbox WHERE topic = ? AND retain = 1 AND bridge = ?",
+                    (message.topic, self._bridge),
+                )
         station, topic, payload, retain = message.station, message.topic, message.payload, message.retain
         row = OutboxRow(0, station, topic, payload, retain, message.properties, self.now_ns)
-        values = (self._bridge, station, topic, payload, f"{{{','.join(pairs)}}}", retain, self.now_ns)
+        values = (self._bridge, station, topic, payload, properties, retain, self.now_ns)
         self._added[len(self._added)] = row, values
         if not self._memory.trusted:
             self._write()

@@ -191,20 +191,40 @@ def _topics(store: Store) -> list[str]:
 
 def test_before_the_first_message_that_it_covers_a_checkpoint_goes_out_and_then_none_for_hours() -> None:
     store, device = Store(":memory:"), Device()
-    store.commit([device.status(0, 10), device.count(1, 12)], at(1))
+    rows = store.commit([device.status(0, 10), device.count(1, 12)], at(1)).rows
     assert _topics(store)[:5] == ["meta", "status", "checkpoint", "checkpoint", "span"]
     for number in range(2, 3 + INTERVALS_AHEAD):
-        store.commit([device.count(number, 10 + 2 * number)], at(number))
+        rows += store.commit([device.count(number, 10 + 2 * number)], at(number)).rows
     kinds = _topics(store)
     assert kinds.index("checkpoint") < kinds.index("span")
     # The baseline's, the first interval's, and the first beyond what that one covers.
-    first, second, third = _told(store, "neutor/checkpoint")
+    first, second, third = [
+        json.loads(row.payload) for row in rows if row.topic.endswith("/neutor/checkpoint")
+    ]
     assert first["spans"] == ["neutor.00000001.-1980000"]
     assert first["revision"] == 1 + REVISIONS_AHEAD
     assert second["intervals"] == [
         {"epoch": "00000001", "unsynced": False, "first": SLOT + 1, "last": SLOT + 1 + INTERVALS_AHEAD}
     ]
     assert third["intervals"][0]["last"] == SLOT + 2 + 2 * INTERVALS_AHEAD
+
+
+def test_a_checkpoint_that_is_sent_again_after_a_kill_covers_what_was_told_behind_it() -> None:
+    """The broker has had everything and the store does not know it: it begins again. Then the disk is lost."""
+    store, device, broker = Store(":memory:"), Device(), Broker()
+    events = [device.status(0, 10), device.count(1, 10), device.count(2, 10), device.count(3, 11)]
+    store.commit(events[:1], at(400))
+    backup = _copy(store)
+    store.commit(events[3:], at(400))  # a span
+    store.commit(events[1:2], at(400))  # a shorter one in its place
+    rows = store.outbox(0, 1 << 30)
+    broker.platform.take(rows)
+    first = next(row for row in rows if row.topic.endswith("/neutor/checkpoint"))
+    broker.retained["neutor"] = first.payload
+    broker._reconcile(backup, backup.unverified(["neutor"]), at(400))
+    backup.commit(events, at(400))
+    broker.drain(backup, at(400))
+    assert _counted(broker.platform) == 11
 
 
 def test_a_span_is_in_a_checkpoint_before_it_is_told_and_as_long_as_it_may_stand() -> None:
@@ -258,7 +278,7 @@ def test_the_first_record_of_an_epoch_comes_behind_a_checkpoint_that_says_which_
     rows = store.outbox(0, 1 << 30)
     at_ring = [row.topic.removeprefix("zaehlwerk/v1/") for row in rows if row.station == "ring"]
     assert at_ring[:4] == ["ring/meta", "ring/checkpoint", f"{EPOCH}/checkpoint", "ring/count"]
-    assert [told["with"] for told in _told(store, f"{EPOCH}/checkpoint")] == [["neutor"], ["neutor", "ring"]]
+    assert [told["with"] for told in _told(store, f"{EPOCH}/checkpoint")] == [["neutor", "ring"]] * 2
 
 
 def test_a_node_that_was_moved_while_no_bridge_listened_is_not_counted_again_by_a_store_begun_anew() -> None:

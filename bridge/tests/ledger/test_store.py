@@ -212,7 +212,7 @@ def test_the_outbox_gives_messages_in_the_order_of_their_making_until_they_are_a
     assert [row.seq for row in store.outbox()] == [row.seq for row in rows if row not in (rows[0], rows[2])]
     assert store.outbox_size() == len(rows) - 2
     ids = [row.properties["id"] for row in rows]
-    assert len(set(ids)) == len(ids)
+    assert len(set(ids)) == len({(row.topic, row.payload) for row in rows})
 
 
 def test_a_stations_last_interval_is_what_the_ledger_says_and_never_waits_in_the_outbox() -> None:
